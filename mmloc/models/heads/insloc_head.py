@@ -1,0 +1,126 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+from typing import Dict, List, Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmloc.models.utils import match_by_id
+from mmloc.registry import MODELS
+
+
+def _full_precision(x: Tensor) -> Tensor:
+    """Half precision to float32; float32 and float64 stay as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+@MODELS.register_module()
+class InsLocHead(BaseModule):
+    r"""Per-level InfoNCE loss over a queue (InsLoc, Sec. 3.1 and 3.2).
+
+    For a query region :math:`q` on a level, the key :math:`k_+` of the same
+    instance on the same level and the queue :math:`\{k_i\}` of that level:
+
+    .. math::
+
+        L = -\log \frac{\exp(q \cdot k_+ / \tau)}
+            {\exp(q \cdot k_+ / \tau) + \sum_i \exp(q \cdot k_i / \tau)}
+
+    averaged over the regions. The total is the sum over the levels. The keys
+    enter the queue after the loss, so they are no negatives of their own
+    step. Everything here runs in float32 at least, also under autocast.
+
+    Args:
+        queue (dict): Config of the :class:`FeatureQueue`.
+        temperature (float): :math:`\tau > 0`. Defaults to 0.2.
+        loss_weights (Sequence[float], optional): Weight of each level.
+            Defaults to 1 for every level.
+        level_names (Sequence[str], optional): Names of the levels in the
+            log. Defaults to 'level0', 'level1', ...
+        init_cfg (dict, optional): Initialisation. Defaults to None.
+
+    Raises:
+        ValueError: If the temperature is not positive, or weights or names
+            do not fit the number of levels.
+    """
+
+    def __init__(self,
+                 queue: dict,
+                 temperature: float = 0.2,
+                 loss_weights: Optional[Sequence[float]] = None,
+                 level_names: Optional[Sequence[str]] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.queue = MODELS.build(queue)
+        num_levels = len(self.queue.features)
+        if temperature <= 0:
+            raise ValueError(
+                f'temperature is {temperature}, but it must be positive.')
+        self.temperature = temperature
+        self.loss_weights = loss_weights or [1.0] * num_levels
+        self.level_names = level_names or [
+            f'level{i}' for i in range(num_levels)
+        ]
+        for name in ('loss_weights', 'level_names'):
+            if len(getattr(self, name)) != num_levels:
+                raise ValueError(
+                    f'{name} has {len(getattr(self, name))} entries for a '
+                    f'queue of {num_levels} levels; give one per level.')
+
+    def loss(self, query: List[Tensor], key: List[Tensor],
+             query_samples: list, key_samples: list) -> Dict[str, Tensor]:
+        """Compute the losses and put the keys into the queue.
+
+        Args:
+            query (List[Tensor]): Embeddings of the query regions, one tensor
+                of shape (R_q, C) per level, in the order of the instances
+                of ``query_samples``.
+            key (List[Tensor]): Embeddings of the key regions, L tensors of
+                shape (R_k, C), without gradient.
+            query_samples (List[DetDataSample]): N samples whose
+                ``gt_instances.labels`` are instance ids.
+            key_samples (List[DetDataSample]): The same for the key.
+
+        Returns:
+            Dict[str, Tensor]: ``loss_<level>`` and ``acc_<level>`` (top-1
+            accuracy in percent), scalars. Regions whose instance the key
+            view lacks have no part in them.
+        """
+        with torch.autocast(query[0].device.type, enabled=False):
+            query = [F.normalize(_full_precision(q), dim=1) for q in query]
+            key = [F.normalize(_full_precision(k), dim=1) for k in key]
+            match = match_by_id(*self._regions(query_samples),
+                                *self._regions(key_samples))
+            losses = {}
+            for level, name in enumerate(self.level_names):
+                loss, accuracy = self._level_loss(query[level], key[level],
+                                                  match, level)
+                losses[f'loss_{name}'] = loss * self.loss_weights[level]
+                losses[f'acc_{name}'] = accuracy
+            self.queue.enqueue(torch.stack(key, dim=1))
+        return losses
+
+    def _level_loss(self, query: Tensor, key: Tensor, match: Tensor,
+                    level: int) -> tuple:
+        # The queue is overwritten before the backward pass needs it: copy.
+        negatives = self.queue.features[level].clone()
+        matched = match.any(dim=1).to(query.dtype)
+        count = matched.sum().clamp(min=1)
+        # Without any key region the product below has nothing to index.
+        positives = key[match.int().argmax(dim=1)] if len(key) else query
+        logits = torch.cat([
+            (query * positives).sum(dim=1, keepdim=True), query @ negatives
+        ], dim=1) / self.temperature
+        labels = logits.new_zeros(len(logits), dtype=torch.long)
+        loss = F.cross_entropy(logits, labels, reduction='none')
+        hits = (logits.argmax(dim=1) == 0).to(query.dtype)
+        return ((loss * matched).sum() / count,
+                100 * (hits * matched).sum().detach() / count)
+
+    @staticmethod
+    def _regions(samples: list) -> tuple:
+        """Index of the image and instance id of every region, (R, ) each."""
+        ids = [sample.gt_instances.labels for sample in samples]
+        images = [torch.full_like(x, i) for i, x in enumerate(ids)]
+        return torch.cat(images), torch.cat(ids)

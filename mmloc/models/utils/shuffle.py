@@ -1,0 +1,123 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+from itertools import accumulate
+from typing import List, Optional, Sequence, Tuple
+
+import torch
+import torch.distributed as torch_dist
+from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
+from torch import Tensor
+
+
+class SampleShuffle:
+    """A random permutation of the samples of all ranks, and its inverse.
+
+    The key network of MoCo-like methods uses plain BatchNorm per rank. If
+    query and key of a sample shared their BatchNorm batch, the statistics
+    would give away which key belongs to which query. Therefore the key
+    batches are mixed over the ranks before the key network and sorted back
+    behind it (MoCo, Sec. 3.3, "Shuffling BN"; InsLoc shuffles images
+    together with their boxes).
+
+    Each sample travels once, straight to the rank that needs it. Each rank
+    keeps its number of samples; these numbers may differ between ranks.
+    Without a process group nothing is moved or copied, because a permutation
+    within one BatchNorm batch changes no statistics.
+
+    Args:
+        num_samples (int): Number of samples N of this rank.
+        device (torch.device): Device on which the tensors live.
+    """
+
+    def __init__(self, num_samples: int, device: torch.device) -> None:
+        self.world_size = get_world_size()
+        if self.world_size == 1:
+            return
+        size = torch.tensor([num_samples], device=device)
+        sizes = torch.cat(all_gather(size)).tolist()
+        order = torch.randperm(sum(sizes), device=device)
+        broadcast(order)
+        ends = list(accumulate(sizes))
+        owner = [r for r, size in enumerate(sizes) for _ in range(size)]
+        rank = get_rank()
+        first = ends[rank] - num_samples
+
+        # Slot i of the shuffled batch takes sample order[i]. Both sides of
+        # an exchange list what passes between two ranks by rising slot.
+        order = order.tolist()
+        leaving = sorted(
+            (owner[slot], slot, sample - first)
+            for slot, sample in enumerate(order) if owner[sample] == rank)
+        arriving = sorted((owner[order[slot]], slot, slot - first)
+                          for slot in range(first, ends[rank]))
+        self._leaving = [(peer, index) for peer, _, index in leaving]
+        self._arriving = [(peer, index) for peer, _, index in arriving]
+
+    def shuffle(
+            self,
+            rows: Tensor,
+            counts: Optional[Sequence[int]] = None
+    ) -> Tuple[Tensor, List[int]]:
+        """Exchange samples for those of the shuffled batch.
+
+        Args:
+            rows (Tensor): Rows of all samples of this rank one after the
+                other, shape (sum of counts, ...).
+            counts (Sequence[int], optional): Number of rows of each sample,
+                length N. Defaults to one row per sample.
+
+        Returns:
+            tuple: Rows of the samples received, and their counts.
+        """
+        return self._exchange(rows, counts, send=True)
+
+    def unshuffle(
+            self,
+            rows: Tensor,
+            counts: Optional[Sequence[int]] = None
+    ) -> Tuple[Tensor, List[int]]:
+        """Undo :meth:`shuffle`; arguments and results are alike."""
+        return self._exchange(rows, counts, send=False)
+
+    def _exchange(self, rows: Tensor, counts: Optional[Sequence[int]],
+                  send: bool) -> Tuple[Tensor, List[int]]:
+        if counts is None:
+            counts = [1] * len(rows)
+        counts = list(counts)
+        if self.world_size == 1:
+            return rows, counts
+        outgoing, incoming = ((self._leaving, self._arriving) if send else
+                              (self._arriving, self._leaving))
+        new_counts = self._send(
+            torch.tensor(counts, device=rows.device), [1] * len(counts),
+            outgoing, [1] * len(incoming), incoming).tolist()
+        by_arrival = [new_counts[index] for _, index in incoming]
+        return self._send(rows, counts, outgoing, by_arrival,
+                          incoming), new_counts
+
+    def _send(self, rows: Tensor, counts: List[int],
+              outgoing: List[Tuple[int, int]], incoming_counts: List[int],
+              incoming: List[Tuple[int, int]]) -> Tensor:
+        """Send the rows of ``outgoing``, place those of ``incoming``.
+
+        Both are lists of (peer, index of a local sample); ``counts`` goes
+        with the local samples and ``incoming_counts`` with ``incoming``.
+        """
+        send_sizes, receive_sizes = [0] * self.world_size, [
+            0
+        ] * self.world_size
+        for peer, index in outgoing:
+            send_sizes[peer] += counts[index]
+        for (peer, _), count in zip(incoming, incoming_counts):
+            receive_sizes[peer] += count
+
+        samples = rows.split(counts)
+        sent = torch.cat([samples[index] for _, index in outgoing])
+        received = rows.new_empty(sum(receive_sizes), *rows.shape[1:])
+        torch_dist.all_to_all_single(received, sent, receive_sizes,
+                                     send_sizes)
+
+        placed: List[Tensor] = [received] * len(incoming)
+        for sample, (_, index) in zip(
+                received.split(incoming_counts), incoming):
+            placed[index] = sample
+        return torch.cat(placed)

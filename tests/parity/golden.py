@@ -1,0 +1,50 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+"""Reading the reference numbers and filling models by the reference's rule.
+
+The numbers were computed with the published implementation of InsLoc. The
+folder is ``tests/data/golden`` unless the environment variable
+``MMLOC_GOLDEN`` names another set of the same form.
+"""
+import json
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+GOLDEN = Path(
+    os.environ.get('MMLOC_GOLDEN',
+                   Path(__file__).parents[1] / 'data' / 'golden'))
+
+
+def load_case(name: str) -> tuple:
+    """Return scalars and arrays of a case, or skip if the set lacks it."""
+    if not (GOLDEN / f'{name}.json').exists():
+        pytest.skip(f'the set in {GOLDEN} has no case {name}')
+    return (json.loads((GOLDEN / f'{name}.json').read_text()),
+            np.load(GOLDEN / f'{name}.npz'))
+
+
+def reference_value(name: str, shape: tuple) -> torch.Tensor:
+    """Value of a state dict entry by the fill rule of the reference set."""
+    if name.endswith('running_mean') or name.endswith('running_var'):
+        return torch.full(shape, float(name.endswith('running_var')))
+    seed = zlib.crc32(name.encode()) & 0x7fffffff
+    x = np.random.RandomState(seed).standard_normal(shape)
+    if name == 'queues':
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+    elif name.endswith('.bias'):
+        x *= 0.05
+    elif len(shape) == 1:
+        x = 1 + 0.1 * x
+    else:
+        x *= np.sqrt(2 / np.prod(shape[1:]))
+    return torch.from_numpy(x.astype(np.float32))
+
+
+def reference_images(seed: int, num: int, size: tuple) -> torch.Tensor:
+    """Normalised images of a case, (num, 3, H, W)."""
+    x = np.random.RandomState(seed).standard_normal((num, 3, *size))
+    return torch.from_numpy(x.astype(np.float32))

@@ -1,0 +1,325 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+"""InsLoc-FPN against the numbers of the published implementation.
+
+All comparisons run in float64 at 1e-9 (relative for losses and norms,
+absolute for unit vectors). Two builds of the reference itself differ by up
+to 6e-13 there, and float32 rounding alone makes gradients of a randomly
+filled ResNet-50 differ by 2 to 10 percent, so float64 is where an error
+shows. In float32 losses, embeddings, queue and running statistics of the
+single step are compared at three times the spread of the reference between
+two builds (2e-5, 3e-5, 3e-5 and 4e-6), since CPUs differ.
+"""
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+from mmloc.registry import MODELS
+
+from .golden import load_case, reference_images, reference_value
+
+CASES = ('insloc_fpn', 'insloc_fpn_ema')
+CONFIG = Path(__file__).parents[2] / 'configs/_base_/models/insloc_r50_fpn.py'
+TOLERANCE = 1e-9
+
+
+def to_reference(name: str, target: bool = False) -> str:
+    """Name of one of our entries in the reference's state dict."""
+    name = name.replace('projector.fc.', 'roi_head.bbox_head.fc_cls.')
+    root, leaf = name.split('.', 1)
+    return f'{root}_k.{leaf}' if target else name
+
+
+def fill(module: torch.nn.Module, own_names: bool, target: bool) -> None:
+    """Fill parameters and running statistics by their reference names."""
+    for name, value in module.state_dict().items():
+        if name.endswith('num_batches_tracked'):
+            value.zero_()
+        else:
+            reference = to_reference(name, target and own_names)
+            value.copy_(reference_value(reference, tuple(value.shape)))
+
+
+def build(case: dict, precision: str) -> torch.nn.Module:
+    init_default_scope('mmdet')
+    cfg = Config.fromfile(CONFIG).model
+    cfg.head.queue.length = case['K']
+    cfg.head.queue.channels = cfg.projector.out_channels = case['dim']
+    cfg.head.temperature = case['temperature']
+    cfg.target.momentum = 1 - case['momentum']
+    model = MODELS.build(cfg).train()
+    own_names = case['variant'] != 'copy'
+    fill(model.online, own_names, target=False)
+    fill(model.target.module, own_names, target=True)
+    # The target has its values already: the first update must average.
+    model.target.steps.fill_(1)
+    queue = model.head.queue
+    queue.features.copy_(
+        reference_value('queues', tuple(queue.features.shape)))
+    return model.double() if precision == 'f64' else model
+
+
+def make_batch(model, case, seeds, boxes_q, boxes_k, boxes_aug) -> tuple:
+    dtype = next(model.parameters()).dtype
+    inputs = {
+        view: reference_images(seed, case['N'], case['image_size']).to(dtype)
+        for view, seed in zip(('query', 'key'), seeds)
+    }
+
+    def samples(boxes, **extra):
+        return [
+            DetDataSample(
+                gt_instances=InstanceData(
+                    bboxes=torch.from_numpy(box[None]).to(dtype),
+                    labels=torch.zeros(1, dtype=torch.long),
+                    **{
+                        key: torch.from_numpy(value[i][None]).to(dtype)
+                        for key, value in extra.items()
+                    })) for i, box in enumerate(boxes)
+        ]
+
+    return inputs, dict(
+        query=samples(boxes_q, aug_bboxes=boxes_aug), key=samples(boxes_k))
+
+
+def total(losses: dict) -> torch.Tensor:
+    return sum(v for k, v in losses.items() if k.startswith('loss'))
+
+
+def norms(module: torch.nn.Module, target: bool, keep) -> dict:
+    return {
+        to_reference(name, target): value.double().norm().item()
+        for name, value in module.state_dict().items() if keep(name)
+    }
+
+
+def is_parameter(name: str) -> bool:
+    return name.endswith(('.weight', '.bias'))
+
+
+def is_statistic(name: str) -> bool:
+    return name.endswith(('running_mean', 'running_var'))
+
+
+def assert_same(ours: dict, reference: dict, rtol: float, skip=()) -> None:
+    assert set(ours) == set(reference)
+    names = sorted(set(ours) - set(skip))
+    np.testing.assert_allclose([ours[n] for n in names],
+                               [reference[n] for n in names],
+                               rtol=rtol,
+                               atol=1e-12)
+
+
+class SingleStep:
+    """One forward and backward pass of a case, kept for several tests."""
+
+    def __init__(self, name: str, precision: str) -> None:
+        self.case, self.arrays = load_case(name)
+        self.reference = self.case[precision]
+        self.model = build(self.case, precision)
+        self.model.head.queue.pointer.fill_(self.case['queue_ptr_init'])
+        inputs, samples = make_batch(
+            self.model, self.case,
+            (self.case['image_seed_q'], self.case['image_seed_k']),
+            self.arrays['gt_boxes_q'], self.arrays['gt_boxes_k'],
+            self.arrays['aug_boxes_p5'])
+        self.embeddings = []
+        head_loss = self.model.head.loss
+
+        def spy(query, key, *args):
+            self.embeddings += [
+                torch.nn.functional.normalize(torch.stack(x, 1), dim=-1)
+                for x in (query, key)
+            ]
+            return head_loss(query, key, *args)
+
+        self.model.head.loss = spy
+        self.losses = self.model(inputs, samples, mode='loss')
+        if precision == 'f64':
+            total(self.losses).backward()
+
+
+@pytest.fixture(scope='module', params=CASES)
+def step(request):
+    return SingleStep(request.param, 'f64')
+
+
+@pytest.fixture(scope='module', params=CASES)
+def step_f32(request):
+    return SingleStep(request.param, 'f32')
+
+
+def written_columns(step: SingleStep) -> np.ndarray:
+    first = step.case['queue_ptr_init']
+    return (first + np.arange(step.case['N'])) % step.case['K']
+
+
+def level_values(losses: dict, prefix: str) -> list:
+    return [v.item() for k, v in losses.items() if k.startswith(prefix)]
+
+
+def check_losses(step: SingleStep, rtol: float) -> None:
+    np.testing.assert_allclose(
+        level_values(step.losses, 'loss'), step.reference['loss'], rtol=rtol)
+    np.testing.assert_allclose(
+        total(step.losses).item(), step.reference['loss_total'], rtol=rtol)
+    assert level_values(step.losses, 'acc') == step.reference['acc']
+
+
+def check_embeddings(step: SingleStep, precision: str, atol: float) -> None:
+    for ours, name in zip(step.embeddings, ('query', 'key')):
+        np.testing.assert_allclose(
+            ours.detach().numpy(),
+            step.arrays[f'{name}_embeddings_{precision}'],
+            rtol=0,
+            atol=atol)
+
+
+def check_statistics(step: SingleStep, rtol: float) -> None:
+    for module, target, key in ((step.model.online, False, 'query'),
+                                (step.model.target.module, True, 'key')):
+        ours = norms(module, target, is_statistic)
+        assert_same(ours, step.reference[f'{key}_bn_running_norm'], rtol)
+
+
+def test_losses(step):
+    check_losses(step, TOLERANCE)
+
+
+def test_embeddings(step):
+    check_embeddings(step, 'f64', TOLERANCE)
+
+
+def test_gradient_norms(step):
+    ours = {
+        to_reference(name): param.grad.norm().item()
+        for name, param in step.model.online.named_parameters()
+    }
+    assert_same(ours, step.reference['grad_norm'], TOLERANCE,
+                step.case['grad_zero_by_construction'])
+
+
+def test_gradient_entries(step):
+    grads = {
+        to_reference(name): param.grad.flatten()
+        for name, param in step.model.online.named_parameters()
+    }
+    for name, entry in step.reference['grad_entries'].items():
+        scale = grads[name].abs().max().item()
+        np.testing.assert_allclose(
+            grads[name][entry['index']].numpy(),
+            entry['value'],
+            rtol=TOLERANCE,
+            atol=TOLERANCE * scale)
+
+
+def test_target_takes_no_gradient(step):
+    assert all(p.grad is None for p in step.model.target.parameters())
+
+
+def test_target_after_update(step):
+    ours = norms(step.model.target.module, True, is_parameter)
+    assert_same(ours, step.reference['key_param_norm_after_update'], TOLERANCE)
+
+
+def test_running_statistics(step):
+    check_statistics(step, TOLERANCE)
+
+
+def test_batches_tracked(step):
+    ours = {
+        int(v)
+        for net in (step.model.online, step.model.target.module)
+        for k, v in net.state_dict().items()
+        if k.endswith('num_batches_tracked')
+    }
+    reference = step.reference['num_batches_tracked']
+    values = reference.values() if isinstance(reference, dict) else [reference]
+    assert ours == set(values)
+
+
+def test_queue(step):
+    queue = step.model.head.queue
+    assert queue.pointer.item() == step.reference['queue_ptr_after']
+    np.testing.assert_allclose(
+        queue.features[..., written_columns(step)].numpy(),
+        step.arrays['queues_after_f64'],
+        rtol=0,
+        atol=TOLERANCE)
+
+
+def test_rest_of_queue_stays(step):
+    rest = np.setdiff1d(np.arange(step.case['K']), written_columns(step))
+    np.testing.assert_array_equal(
+        step.model.head.queue.features[..., rest].float().numpy(),
+        reference_value('queues', tuple(
+            step.model.head.queue.features.shape))[..., rest].numpy())
+
+
+def test_float32(step_f32):
+    check_losses(step_f32, 6e-5)
+    check_embeddings(step_f32, 'f32', 1e-4)
+    check_statistics(step_f32, 1.2e-5)
+    np.testing.assert_allclose(
+        step_f32.model.head.queue.features.numpy(),
+        step_f32.arrays['queues_after_f32'],
+        rtol=0,
+        atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CASES)
+def test_sgd_iterations(name):
+    case, arrays = load_case(name)
+    iters = case['iters']
+    reference = iters['f64']
+    model = build(case, 'f64')
+    queue = model.head.queue
+    queue.pointer.fill_(iters['queue_ptr_init'])
+    optimizer_cfg = dict(iters['optimizer'])
+    optimizer = getattr(torch.optim, optimizer_cfg.pop('type'))(
+        model.parameters(), **optimizer_cfg)
+    skip = case['grad_zero_by_construction']
+    for i in range(iters['n']):
+        inputs, samples = make_batch(
+            model, case,
+            (iters['image_seeds_q'][i], iters['image_seeds_k'][i]),
+            arrays['iters_gt_boxes_q'][i], arrays['iters_gt_boxes_k'][i],
+            arrays['iters_aug_boxes_p5'][i])
+        losses = model(inputs, samples, mode='loss')
+        optimizer.zero_grad()
+        total(losses).backward()
+        optimizer.step()
+        np.testing.assert_allclose(
+            level_values(losses, 'loss'), reference['loss'][i], rtol=1e-9)
+        assert level_values(losses, 'acc') == reference['acc'][i]
+        assert queue.pointer.item() == reference['queue_ptr_after'][i]
+        if i == 0:
+            assert_same(
+                norms(model.online, False, is_parameter),
+                reference['query_param_norm_after_iter_1'], TOLERANCE, skip)
+    assert_same(
+        norms(model.online, False, is_parameter),
+        reference['query_param_norm'], TOLERANCE, skip)
+    assert_same(
+        norms(model.target.module, True, is_parameter),
+        reference['key_param_norm'], TOLERANCE)
+    for module, target, key in ((model.online, False, 'query'),
+                                (model.target.module, True, 'key')):
+        assert_same(
+            norms(module, target, is_statistic),
+            reference[f'{key}_bn_running_norm'], TOLERANCE)
+    np.testing.assert_allclose(
+        queue.features[..., arrays['iters_queue_columns_index']].numpy(),
+        arrays['iters_queue_columns_f64'],
+        rtol=0,
+        atol=TOLERANCE)
+    np.testing.assert_allclose(
+        queue.features.norm(dim=(1, 2)).numpy(),
+        reference['queues_norm_per_level'],
+        rtol=TOLERANCE)
