@@ -1,0 +1,6 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+from .mix import MixImagesDataset
+from .transforms import *  # noqa: F403
+from .unlabeled import UnlabeledImageDataset
+
+__all__ = ['MixImagesDataset', 'UnlabeledImageDataset']

@@ -1,0 +1,170 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import copy
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from mmengine.dataset import BaseDataset, Compose, force_full_init
+from mmengine.logging import print_log
+
+from mmloc.registry import DATASETS
+
+
+@DATASETS.register_module()
+class MixImagesDataset:
+    """Give every image others drawn at random from the same source.
+
+    Sample ``idx`` is the inner dataset's sample ``idx`` (the foreground) with
+    two lists of other inner samples, run through ``pipeline``:
+
+    - ``backgrounds`` (list[dict]): one for each composite (view).
+    - ``extra_foregrounds`` (list[dict]): for composites with several pasted
+      images.
+
+    The inner dataset's own pipeline has already loaded every ``img``. All
+    draws are ``np.random.randint``, which mmengine seeds in each worker.
+
+    Args:
+        dataset (dict or BaseDataset): The inner dataset or its config.
+        pipeline (Sequence[dict or callable]): Transforms of the mixed sample.
+        num_backgrounds (int): Length of ``backgrounds``. Defaults to 2, the
+            query's and the key's of InsLoc.
+        num_extra_foregrounds (int): Length of ``extra_foregrounds``.
+            Defaults to 0.
+        exclude_foreground (bool): Whether the drawn images must differ from
+            the foreground image. InsLoc's published code draws from the whole
+            list. Defaults to False.
+        max_refetch (int): How often another index is drawn, when the pipeline
+            returns None or when the foreground has to be excluded, before
+            giving up. Defaults to 15.
+        lazy_init (bool): Whether to put off reading the source.
+            Defaults to False.
+
+    Raises:
+        TypeError: ``dataset`` is neither a config nor a dataset.
+        ValueError: A count is negative, or ``exclude_foreground`` is asked
+            of a source of one image.
+        RuntimeError: ``max_refetch`` draws in a row were of no use.
+    """
+
+    def __init__(self,
+                 dataset: dict | BaseDataset,
+                 pipeline: Sequence[dict | Callable],
+                 num_backgrounds: int = 2,
+                 num_extra_foregrounds: int = 0,
+                 exclude_foreground: bool = False,
+                 max_refetch: int = 15,
+                 lazy_init: bool = False) -> None:
+        if isinstance(dataset, dict):
+            dataset = DATASETS.build(dataset)
+        if not hasattr(dataset, 'get_data_info'):
+            raise TypeError(f'dataset is a {type(dataset).__name__}, expected '
+                            'a config or an mmengine dataset.')
+        counts = dict(
+            num_backgrounds=num_backgrounds,
+            num_extra_foregrounds=num_extra_foregrounds,
+            max_refetch=max_refetch)
+        for name, count in counts.items():
+            if count < 0:
+                raise ValueError(f'{name} is {count}, expected 0 or more.')
+        self.dataset = dataset
+        self.pipeline = Compose(pipeline)
+        self.num_backgrounds = num_backgrounds
+        self.num_extra_foregrounds = num_extra_foregrounds
+        self.exclude_foreground = exclude_foreground
+        self.max_refetch = max_refetch
+        #: int: Samples replaced because the pipeline returned None, counted
+        #: by each worker process for itself.
+        self.num_redrawn = 0
+        self._metainfo = dataset.metainfo
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """dict: The inner dataset's meta information."""
+        return copy.deepcopy(self._metainfo)
+
+    def full_init(self) -> None:
+        """Read the source of the inner dataset."""
+        if self._fully_initialized:
+            return
+        self.dataset.full_init()
+        if self.exclude_foreground and len(self.dataset) == 1:
+            raise ValueError(
+                'exclude_foreground=True needs at least 2 images, but the '
+                'source holds 1; add images or set it to False.')
+        self._fully_initialized = True
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict:
+        """Get the inner dataset's information on a sample.
+
+        Args:
+            idx (int): Index of the sample.
+
+        Returns:
+            dict: ``img_path``, ``img_id`` and the like.
+        """
+        return self.dataset.get_data_info(idx)
+
+    @force_full_init
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @force_full_init
+    def __getitem__(self, idx: int) -> dict:
+        for _ in range(self.max_refetch + 1):
+            results = self.pipeline(self._mix(idx))
+            if results is not None:
+                return results
+            self.num_redrawn += 1
+            # Powers of two: the first is seen, a million do not fill the log.
+            if self.num_redrawn & (self.num_redrawn - 1) == 0:
+                print_log(
+                    f'{self.num_redrawn} samples have been drawn anew so far '
+                    'because the pipeline found nothing usable in them.',
+                    logger='current')
+            idx = np.random.randint(len(self))
+        raise RuntimeError(
+            f'The pipeline returned None for {self.max_refetch + 1} samples '
+            'in a row, expected a usable sample; check the transforms of '
+            'MixImagesDataset or raise max_refetch.')
+
+    def _mix(self, idx: int) -> dict:
+        """Load a foreground and the images that go with it."""
+        results = self.dataset[idx]
+        # An unreadable image may have been replaced by another one.
+        foreground = dict(
+            idx=results.get('sample_idx', idx), path=results['img_path'])
+        results['backgrounds'] = self._draw(self.num_backgrounds, foreground)
+        results['extra_foregrounds'] = self._draw(self.num_extra_foregrounds,
+                                                  foreground)
+        return results
+
+    def _draw(self, num: int, foreground: dict) -> list[dict]:
+        """Draw inner samples, none of them ``foreground`` if excluded."""
+        drawn: list[dict] = []
+        misses = 0
+        while len(drawn) < num:
+            results = self.dataset[self._draw_index(foreground['idx'])]
+            if not self.exclude_foreground or (results['img_path'] !=
+                                               foreground['path']):
+                drawn.append(results)
+                continue
+            # The source repeats the image, or the drawn one is unreadable.
+            misses += 1
+            if misses > self.max_refetch:
+                raise RuntimeError(
+                    f'{misses} draws gave the foreground '
+                    f'{foreground["path"]!r} itself, expected other images; '
+                    'add images to the source or set '
+                    'exclude_foreground=False.')
+        return drawn
+
+    def _draw_index(self, excluded: int) -> int:
+        """Draw an index uniformly, from all or from all but one."""
+        if not self.exclude_foreground:
+            return np.random.randint(len(self.dataset))
+        idx = np.random.randint(len(self.dataset) - 1)
+        return idx + (idx >= excluded)

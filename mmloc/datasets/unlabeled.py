@@ -1,0 +1,128 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import logging
+import os.path as osp
+
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from mmloc.registry import DATASETS
+
+from .image_sources import check_images_exist, read_images
+from .transforms.loading import UnreadableImageError
+
+
+@DATASETS.register_module()
+class UnlabeledImageDataset(BaseDataset):
+    """Images without labels from a folder tree, a text list or a COCO json.
+
+    Each item holds ``img_path`` (str), ``img_id`` (int, the place in the
+    sorted folder or in the list) and, from a json that gives them, ``height``
+    and ``width`` (int, pixels).
+
+    Args:
+        ann_file (str): ``''`` reads the folder tree ``data_prefix``; a
+            ``.txt`` names one image a line, with or without a class label
+            behind it; a ``.json`` is COCO's, whose annotations are ignored.
+            Relative to ``data_root``. Defaults to ''.
+        data_root (str): Folder that ``ann_file`` and ``data_prefix`` start
+            from. Defaults to ''.
+        data_prefix (dict): ``dict(img='train2017/')`` as in mmdet, or
+            ``dict(img_path=...)`` as in mmengine: the folder of the images,
+            relative to ``data_root``. Defaults to ``dict(img='')``.
+        check_exists (str): Which of the listed files must be there when the
+            source is read: ``'sample'`` (64 spread over the list), ``'all'``
+            or ``'none'``. A folder needs no check. Defaults to 'sample'.
+        on_corrupt (str): ``'error'`` stops at an image that cannot be read,
+            with a sentence that names it. ``'skip'`` logs a warning once for
+            each such file, counts it in :attr:`num_unreadable` and draws
+            another image; both are kept by each worker process for itself.
+            It needs ``mmloc.LoadImage`` in the pipeline. Defaults to 'error'.
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: The folder, the list or a listed file is missing.
+        ValueError: An argument or the source is not of the expected form, or
+            the source holds no image.
+    """
+
+    METAINFO = dict(dataset_type='unlabeled_images')
+
+    def __init__(self,
+                 ann_file: str = '',
+                 data_root: str = '',
+                 data_prefix: dict | None = None,
+                 check_exists: str = 'sample',
+                 on_corrupt: str = 'error',
+                 **kwargs) -> None:
+        if on_corrupt not in ('error', 'skip'):
+            raise ValueError(f'on_corrupt is {on_corrupt!r}, expected '
+                             "'error' or 'skip'.")
+        data_prefix = dict(img='') if data_prefix is None else data_prefix
+        if len(data_prefix) != 1 or not {'img', 'img_path'} & set(data_prefix):
+            raise ValueError(f'data_prefix is {data_prefix!r}, expected '
+                             "dict(img='FOLDER') and no other key.")
+        self.check_exists = check_exists
+        self.on_corrupt = on_corrupt
+        self._unreadable: set = set()
+        super().__init__(
+            ann_file=osp.expanduser(ann_file),
+            data_root=osp.expanduser(data_root),
+            data_prefix={
+                k: osp.expanduser(v)
+                for k, v in data_prefix.items()
+            },
+            **kwargs)
+
+    @property
+    def num_unreadable(self) -> int:
+        """int: Files found unreadable and passed over so far."""
+        return len(self._unreadable)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the source.
+
+        Returns:
+            list[dict]: ``img_path``, ``img_id`` and perhaps the size.
+        """
+        img_prefix, = self.data_prefix.values()
+        if not self.ann_file and not img_prefix:
+            raise ValueError(
+                'Neither ann_file nor a folder is given, expected data_root '
+                'or data_prefix to name a folder of images.')
+        infos = read_images(self.ann_file, img_prefix)
+        if self.ann_file:
+            check_images_exist(infos, self.ann_file, self.check_exists)
+        for img_id, info in enumerate(infos):
+            info['img_id'] = img_id
+        return infos
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Run the pipeline on an image.
+
+        Args:
+            idx (int): Index of the image.
+
+        Returns:
+            dict or None: The pipeline's result, None for a skipped image.
+
+        Raises:
+            UnreadableImageError: The image cannot be read and ``on_corrupt``
+                is ``'error'``.
+            RuntimeError: Every image of the source has been skipped.
+        """
+        try:
+            return super().prepare_data(idx)
+        except UnreadableImageError as error:
+            if self.on_corrupt == 'error':
+                raise
+            if error.img_path not in self._unreadable:
+                self._unreadable.add(error.img_path)
+                print_log(
+                    f'Image skipped ({self.num_unreadable} so far): {error}',
+                    logger='current',
+                    level=logging.WARNING)
+            if self.num_unreadable >= len(self):
+                raise RuntimeError(
+                    f'None of the {len(self)} images could be read, the last '
+                    f'error being: {error}') from error
+            return None

@@ -1,0 +1,119 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import json
+import os
+import os.path as osp
+
+import pytest
+
+from mmloc.datasets.image_sources import check_images_exist, read_images
+
+
+def _touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'x')
+
+
+def _names(infos, folder):
+    return [osp.relpath(info['img_path'], folder) for info in infos]
+
+
+def test_folder_tree(tmp_path):
+    _touch(tmp_path, 'b/2.JPG', 'b/1.png', 'a.jpeg', 'notes.txt', '._a.jpg',
+           '.cache/c.jpg', 'b/c/d.Tif')
+    infos = read_images('', str(tmp_path))
+    assert _names(infos, tmp_path) == ['a.jpeg', 'b/1.png', 'b/2.JPG',
+                                       'b/c/d.Tif']  # yapf: disable
+
+
+def test_folder_follows_links_once(tmp_path):
+    _touch(tmp_path, 'real/a.jpg')
+    os.symlink(tmp_path / 'real', tmp_path / 'real' / 'loop')
+    assert len(read_images('', str(tmp_path))) == 1
+
+
+def test_txt_list(tmp_path):
+    lines = [
+        '', 'a.jpg  ', 'my dog 2.JPEG 17', 'sub/b.png\tcat', '/abs/c.jpg 3',
+        '   ', 'n01/n01_10026 1', 'two words.jpg'
+    ]
+    ann = tmp_path / 'list.txt'
+    # A byte order mark and CRLF, as editors on Windows write.
+    ann.write_bytes(b'\xef\xbb\xbf' + '\r\n'.join(lines).encode())
+    paths = [info['img_path'] for info in read_images(str(ann), 'root')]
+    assert paths == [
+        'root/a.jpg', 'root/my dog 2.JPEG', 'root/sub/b.png', '/abs/c.jpg',
+        'root/n01/n01_10026', 'root/two words.jpg'
+    ]
+
+
+def test_coco(tmp_path):
+    images = [
+        dict(id=7, file_name='x/1.jpg', height=4, width=6),
+        dict(id=9, file_name='2.jpg')
+    ]
+    ann = tmp_path / 'a.json'
+    ann.write_text(json.dumps(dict(images=images, annotations=[{}])))
+    assert read_images(str(ann), 'root') == [
+        dict(img_path='root/x/1.jpg', height=4, width=6),
+        dict(img_path='root/2.jpg')
+    ]
+
+
+@pytest.mark.parametrize('content', [
+    'no json', '[]', '{}', '{"images": 3}', '{"images": ["a.jpg"]}',
+    '{"images": [{"id": 1}]}', '{"images": null}'
+])
+def test_not_coco(tmp_path, content):
+    ann = tmp_path / 'a.json'
+    ann.write_text(content)
+    with pytest.raises(ValueError, match='is not a COCO json'):
+        read_images(str(ann), '')
+
+
+def test_empty_sources(tmp_path):
+    _touch(tmp_path, 'notes.md')
+    with pytest.raises(ValueError, match=r'Found 0 images .* \.jpg \.jpeg'):
+        read_images('', str(tmp_path))
+    (tmp_path / 'a.txt').write_text('\n \n')
+    with pytest.raises(ValueError, match='names 0 images'):
+        read_images(str(tmp_path / 'a.txt'), '')
+    (tmp_path / 'a.json').write_text('{"images": []}')
+    with pytest.raises(ValueError, match='lists 0 images'):
+        read_images(str(tmp_path / 'a.json'), '')
+
+
+def test_missing_sources_say_what_is_there(tmp_path):
+    _touch(tmp_path, 'train2017/a.jpg')
+    with pytest.raises(FileNotFoundError, match='holds train2017; check'):
+        read_images('', str(tmp_path / 'train'))
+    with pytest.raises(FileNotFoundError, match='image list .* not exist'):
+        read_images(str(tmp_path / 'a.txt'), '')
+    with pytest.raises(FileNotFoundError, match='is no folder'):
+        read_images('', str(tmp_path / 'train2017' / 'a.jpg'))
+
+
+def test_wrong_kind_of_ann_file(tmp_path):
+    with pytest.raises(ValueError, match='is a folder'):
+        read_images(str(tmp_path), '')
+    with pytest.raises(ValueError, match="ends in '.csv'"):
+        read_images(str(tmp_path / 'a.csv'), '')
+
+
+def test_check_exists(tmp_path):
+    _touch(tmp_path, *(f'{i}.jpg' for i in range(999)))
+    infos = [dict(img_path=str(tmp_path / f'{i}.jpg')) for i in range(999)]
+    check_images_exist(infos, 'a.txt', 'all')
+    # One missing file in the middle escapes the sample, not the full check.
+    os.remove(tmp_path / '503.jpg')
+    check_images_exist(infos, 'a.txt', 'sample')
+    with pytest.raises(FileNotFoundError, match='1 of the 999 .*503.jpg'):
+        check_images_exist(infos, 'a.txt', 'all')
+    # The last file is always looked at; a wrong prefix is always found.
+    os.remove(tmp_path / '998.jpg')
+    with pytest.raises(FileNotFoundError, match='1 of the 64 .*998.jpg'):
+        check_images_exist(infos, 'a.txt', 'sample')
+    check_images_exist(infos, 'a.txt', 'none')
+    with pytest.raises(ValueError, match='check_exists'):
+        check_images_exist(infos, 'a.txt', 'some')

@@ -1,0 +1,86 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmloc.datasets import UnlabeledImageDataset
+from mmloc.datasets.transforms import LoadImage, UnreadableImageError
+
+
+@pytest.fixture
+def picture():
+    """An RGB image (24, 36, 3), smooth enough for JPEG to keep it."""
+    coarse = np.random.RandomState(0).randint(0, 255, (3, 4, 3), np.uint8)
+    return cv2.resize(coarse, (36, 24), interpolation=cv2.INTER_CUBIC)
+
+
+def _load(path, **kwargs):
+    return LoadImage(**kwargs)(dict(img_path=str(path)))
+
+
+@pytest.mark.parametrize('mode, name', [
+    ('RGB', 'a.jpg'),
+    ('RGB', 'a.png'),
+    ('RGB', 'a.webp'),
+    ('RGBA', 'a.png'),
+    ('P', 'a.png'),
+    ('CMYK', 'a.jpg'),
+])
+def test_kinds_of_images(tmp_path, picture, mode, name):
+    Image.fromarray(picture).convert(mode).save(tmp_path / name)
+    results = _load(tmp_path / name)
+    assert results['img'].dtype == np.uint8
+    assert results['img_shape'] == results['ori_shape'] == (24, 36)
+    # A palette of 216 dithered colours is the coarsest here.
+    error = np.abs(results['img'][..., ::-1].astype(int) - picture)
+    assert error.mean() < 20
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+def test_gray_becomes_bgr(tmp_path, picture, bits):
+    gray = picture[..., 0]
+    stored = gray if bits == 8 else gray.astype(np.uint16) * 256
+    cv2.imwrite(str(tmp_path / 'a.png'), stored)
+    img = _load(tmp_path / 'a.png')['img']
+    assert img.dtype == np.uint8 and img.shape == (24, 36, 3)
+    assert (img == gray[..., None]).all()
+
+
+def test_exif_orientation_is_applied(tmp_path, picture):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
+    Image.fromarray(picture).save(tmp_path / 'a.png', exif=exif)
+    upright = _load(tmp_path / 'a.png')
+    assert upright['img_shape'] == (36, 24)
+    assert (upright['img'][..., ::-1] == np.rot90(picture, -1)).all()
+    stored = _load(
+        tmp_path / 'a.png', color_type='color_ignore_orientation')
+    assert stored['img_shape'] == (24, 36)
+
+
+def test_unreadable_files(tmp_path, picture):
+    jpg = cv2.imencode('.jpg', picture)[1].tobytes()
+    png = cv2.imencode('.png', picture)[1].tobytes()
+    contents = {
+        'empty.jpg': (b'', r'is empty \(0 bytes\)'),
+        'text.jpg': (b'not an image', 'is damaged, truncated or not'),
+        'cut.jpg': (jpg[:len(jpg) // 2], 'is damaged, truncated or not'),
+        'cut.png': (png[:len(png) // 2], 'is damaged, truncated or not'),
+    }
+    for name, (content, why) in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UnreadableImageError, match=f'{name}.*{why}'):
+            _load(tmp_path / name)
+    with pytest.raises(UnreadableImageError, match='b.jpg.*does not exist'):
+        _load(tmp_path / 'b.jpg')
+
+
+def test_error_passes_through_a_worker(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'')
+    dataset = UnlabeledImageDataset(
+        data_root=str(tmp_path), pipeline=[LoadImage()])
+    loader = torch.utils.data.DataLoader(dataset, num_workers=1)
+    with pytest.raises(UnreadableImageError, match='a.jpg'):
+        next(iter(loader))

@@ -1,0 +1,92 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import json
+import logging
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.registry import DATASETS
+
+from mmloc.datasets import UnlabeledImageDataset, UnreadableImageError
+
+PIPELINE = [dict(type='mmloc.LoadImage')]
+
+
+def _write(folder, *names):
+    folder.mkdir(exist_ok=True)
+    for i, name in enumerate(names):
+        cv2.imwrite(str(folder / name), np.full((4, 6, 3), i, np.uint8))
+
+
+def test_items(tmp_path):
+    _write(tmp_path / 'train', 'b.png', 'a.png')
+    # Built as from a config whose default scope is not ours.
+    dataset = DATASETS.build(
+        dict(
+            type='mmloc.UnlabeledImageDataset',
+            data_root=str(tmp_path),
+            data_prefix=dict(img='train/'),
+            pipeline=PIPELINE))
+    assert isinstance(dataset, UnlabeledImageDataset)
+    item = dataset[1]
+    assert item['img_path'] == str(tmp_path / 'train' / 'b.png')
+    assert item['img_id'] == 1 and item['img'].shape == (4, 6, 3)
+
+
+def test_sources_agree(tmp_path):
+    names = ['a.png', 'b.png', 'c.png']
+    _write(tmp_path / 'train', *names)
+    (tmp_path / 'list.txt').write_text('\n'.join(f'{n} 3' for n in names))
+    images = [dict(id=i, file_name=n) for i, n in enumerate(names)]
+    (tmp_path / 'a.json').write_text(json.dumps(dict(images=images)))
+    for key in ('img', 'img_path'):
+        infos = [[
+            UnlabeledImageDataset(
+                ann_file=ann_file,
+                data_root=str(tmp_path),
+                data_prefix={key: 'train'}).get_data_info(i) for i in range(3)
+        ] for ann_file in ('', 'list.txt', 'a.json')]
+        assert infos[0] == infos[1] == infos[2]
+
+
+def test_listed_files_must_exist(tmp_path):
+    _write(tmp_path, 'a.png')
+    (tmp_path / 'list.txt').write_text('a.png\nb.png\n')
+    kwargs = dict(ann_file='list.txt', data_root=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match='b.png'):
+        UnlabeledImageDataset(**kwargs)
+    assert len(UnlabeledImageDataset(check_exists='none', **kwargs)) == 2
+
+
+@pytest.mark.parametrize('kwargs, match', [
+    (dict(), 'Neither ann_file nor a folder'),
+    (dict(data_prefix=dict(image='x')), 'data_prefix is'),
+    (dict(data_root='x', on_corrupt='ignore'), 'on_corrupt is'),
+])
+def test_wrong_arguments(kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        UnlabeledImageDataset(**kwargs)
+
+
+def test_corrupt_images(tmp_path, caplog):
+    _write(tmp_path, 'a.png', 'c.png')
+    (tmp_path / 'b.png').write_bytes(b'')
+    kwargs = dict(data_root=str(tmp_path), pipeline=PIPELINE)
+    with pytest.raises(UnreadableImageError, match='b.png'):
+        UnlabeledImageDataset(**kwargs)[1]
+
+    dataset = UnlabeledImageDataset(on_corrupt='skip', **kwargs)
+    np.random.seed(0)
+    with caplog.at_level(logging.WARNING):
+        drawn = {dataset[1]['img_id'] for _ in range(20)}
+    assert drawn == {0, 2}
+    assert dataset.num_unreadable == 1
+
+
+def test_all_corrupt(tmp_path):
+    for name in ('a.png', 'b.png'):
+        (tmp_path / name).write_bytes(b'nothing')
+    dataset = UnlabeledImageDataset(
+        data_root=str(tmp_path), pipeline=PIPELINE, on_corrupt='skip')
+    with pytest.raises(RuntimeError, match='None of the 2 images'):
+        dataset[0]
