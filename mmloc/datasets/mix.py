@@ -16,9 +16,9 @@ class MixImagesDataset:
     Sample ``idx`` is the inner dataset's sample ``idx`` (the foreground) with
     two lists of other inner samples, run through ``pipeline``:
 
+    - ``foregrounds`` (list[dict]): what is pasted, the same for every
+      composite; the sample itself comes first.
     - ``backgrounds`` (list[dict]): one for each composite (view).
-    - ``extra_foregrounds`` (list[dict]): for composites with several pasted
-      images.
 
     The inner dataset's own pipeline has already loaded every ``img``. All
     draws are ``np.random.randint``, which mmengine seeds in each worker.
@@ -28,8 +28,9 @@ class MixImagesDataset:
         pipeline (Sequence[dict or callable]): Transforms of the mixed sample.
         num_backgrounds (int): Length of ``backgrounds``. Defaults to 2, the
             query's and the key's of InsLoc.
-        num_extra_foregrounds (int): Length of ``extra_foregrounds``.
-            Defaults to 0.
+        num_foregrounds (int or tuple[int, int]): Length of ``foregrounds``,
+            or its least and largest value, drawn uniformly for each sample.
+            Defaults to 1, as published.
         exclude_foreground (bool): Whether the drawn images must differ from
             the foreground image. InsLoc's published code draws from the whole
             list. Defaults to False.
@@ -50,7 +51,7 @@ class MixImagesDataset:
                  dataset: dict | BaseDataset,
                  pipeline: Sequence[dict | Callable],
                  num_backgrounds: int = 2,
-                 num_extra_foregrounds: int = 0,
+                 num_foregrounds: int | tuple[int, int] = 1,
                  exclude_foreground: bool = False,
                  max_refetch: int = 15,
                  lazy_init: bool = False) -> None:
@@ -59,17 +60,19 @@ class MixImagesDataset:
         if not hasattr(dataset, 'get_data_info'):
             raise TypeError(f'dataset is a {type(dataset).__name__}, expected '
                             'a config or an mmengine dataset.')
-        counts = dict(
-            num_backgrounds=num_backgrounds,
-            num_extra_foregrounds=num_extra_foregrounds,
-            max_refetch=max_refetch)
-        for name, count in counts.items():
-            if count < 0:
-                raise ValueError(f'{name} is {count}, expected 0 or more.')
+        if isinstance(num_foregrounds, int):
+            num_foregrounds = (num_foregrounds, num_foregrounds)
+        for name, low, high in (('num_foregrounds', *num_foregrounds),
+                                ('num_backgrounds', num_backgrounds, None),
+                                ('max_refetch', max_refetch, None)):
+            if low < 0 or (high is not None and high < low):
+                raise ValueError(
+                    f'{name} is {low if high is None else (low, high)}, '
+                    'expected 0 or more, in rising order.')
         self.dataset = dataset
         self.pipeline = Compose(pipeline)
         self.num_backgrounds = num_backgrounds
-        self.num_extra_foregrounds = num_extra_foregrounds
+        self.num_foregrounds = tuple(num_foregrounds)
         self.exclude_foreground = exclude_foreground
         self.max_refetch = max_refetch
         #: int: Samples replaced because the pipeline returned None, counted
@@ -137,9 +140,11 @@ class MixImagesDataset:
         # An unreadable image may have been replaced by another one.
         foreground = dict(
             idx=results.get('sample_idx', idx), path=results['img_path'])
+        low, high = self.num_foregrounds
+        count = np.random.randint(low, high + 1)
+        results['foregrounds'] = [dict(img=results['img'])][:count]
+        results['foregrounds'] += self._draw(count - 1, foreground)
         results['backgrounds'] = self._draw(self.num_backgrounds, foreground)
-        results['extra_foregrounds'] = self._draw(self.num_extra_foregrounds,
-                                                  foreground)
         return results
 
     def _draw(self, num: int, foreground: dict) -> list[dict]:

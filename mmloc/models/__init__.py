@@ -1,5 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-from .algorithms import *  # noqa: F401, F403
-from .heads import *  # noqa: F401, F403
-from .necks import *  # noqa: F401, F403
-from .utils import *  # noqa: F401, F403
+from .algorithms import *  # noqa: F403
+from .heads import *  # noqa: F403
+from .necks import *  # noqa: F403
+from .utils import *  # noqa: F403

@@ -30,15 +30,25 @@ def test_sample(inner):
             dataset=inner,
             pipeline=[],
             num_backgrounds=3,
-            num_extra_foregrounds=1))
+            num_foregrounds=2))
     assert len(dataset) == 5
     assert dataset.get_data_info(3)['img_id'] == 3
     assert dataset.metainfo['dataset_type'] == 'unlabeled_images'
     results = dataset[3]
     assert results['img_id'] == 3 and (results['img'] == 3).all()
     assert len(results['backgrounds']) == 3
-    extra, = results['extra_foregrounds']
+    own, extra = results['foregrounds']
+    assert (own['img'] == 3).all()
     assert (extra['img'] == extra['img_id']).all()
+
+
+def test_number_of_foregrounds(inner):
+    dataset = MixImagesDataset(inner, [], num_foregrounds=(0, 2))
+    np.random.seed(0)
+    counts = [len(dataset[1]['foregrounds']) for _ in range(60)]
+    assert set(counts) == {0, 1, 2}
+    with pytest.raises(ValueError, match=r'num_foregrounds is \(2, 1\)'):
+        MixImagesDataset(inner, [], num_foregrounds=(2, 1))
 
 
 def test_draws_are_uniform_and_seeded(inner):
@@ -54,13 +64,13 @@ def test_draws_are_uniform_and_seeded(inner):
 
 def test_exclude_foreground(inner):
     dataset = MixImagesDataset(
-        inner, [], num_extra_foregrounds=1, exclude_foreground=True)
+        inner, [], num_foregrounds=2, exclude_foreground=True)
     np.random.seed(0)
     for idx in (0, 2, 4):
         results = [dataset[idx] for _ in range(60)]
         drawn = np.ravel([_drawn(r) for r in results])
         assert set(drawn) == set(range(5)) - {idx}
-        assert idx not in [_drawn(r, 'extra_foregrounds')[0] for r in results]
+        assert idx not in [r['foregrounds'][1]['img_id'] for r in results]
 
 
 def test_exclude_foreground_needs_two_images(inner):

@@ -5,7 +5,7 @@ Legend of the shapes in this package: N images of a batch, K instances of an
 image, R regions of a batch (the sum of all K), L levels of the feature
 pyramid, C channels, Q length of the queue, S side of a pooled region.
 """
-from typing import List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.models import BaseSelfSupervisor
@@ -50,9 +50,9 @@ class MomentumRegionLearner(BaseSelfSupervisor):
                  projector: dict,
                  head: dict,
                  target: dict,
-                 data_preprocessor: Union[dict, nn.Module],
+                 data_preprocessor: dict | nn.Module,
                  stack_levels: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(
             backbone=backbone,
             neck=neck,
@@ -77,7 +77,7 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         self.target.copy_from(self.online)
 
     def encode(self, net: nn.Module, x: Tensor,
-               rois: Sequence[Tensor]) -> List[Tensor]:
+               rois: Sequence[Tensor]) -> list[Tensor]:
         """Embed regions by the online or the target network.
 
         Args:

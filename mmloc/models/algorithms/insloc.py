@@ -1,5 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmdet.structures.bbox import bbox2roi
@@ -45,8 +45,8 @@ class InsLoc(MomentumRegionLearner):
                 f'augmented_levels is {self.augmented_levels}, but the RoI '
                 f'extractor has the levels 0 to {num_levels - 1}.')
 
-    def loss(self, inputs: Dict[str, Tensor],
-             data_samples: Dict[str, list]) -> Dict[str, Tensor]:
+    def loss(self, inputs: dict[str, Tensor],
+             data_samples: dict[str, list]) -> dict[str, Tensor]:
         """Contrast the pasted instances of the two composites.
 
         Args:
@@ -67,7 +67,7 @@ class InsLoc(MomentumRegionLearner):
         return self.head.loss(query, key, data_samples['query'],
                               data_samples['key'])
 
-    def query_rois(self, samples: list) -> List[Tensor]:
+    def query_rois(self, samples: list) -> list[Tensor]:
         """Regions of the query on each level, L tensors of (R, 5)."""
         pasted = bbox2roi([s.gt_instances.bboxes for s in samples])
         rois = [pasted] * self.roi_head.bbox_roi_extractor.num_inputs
@@ -77,7 +77,7 @@ class InsLoc(MomentumRegionLearner):
             rois[level] = augmented
         return rois
 
-    def encode_key(self, x: Tensor, samples: list) -> List[Tensor]:
+    def encode_key(self, x: Tensor, samples: list) -> list[Tensor]:
         """Embed the key regions, with samples shuffled over the ranks.
 
         Args:
@@ -91,7 +91,8 @@ class InsLoc(MomentumRegionLearner):
         shuffle = SampleShuffle(len(x), x.device)
         boxes = [sample.gt_instances.bboxes for sample in samples]
         x, _ = shuffle.shuffle(x)
-        boxes, counts = shuffle.shuffle(torch.cat(boxes), list(map(len, boxes)))
+        boxes, counts = shuffle.shuffle(
+            torch.cat(boxes), [len(box) for box in boxes])
         rois = bbox2roi(boxes.split(counts))
         num_levels = self.roi_head.bbox_roi_extractor.num_inputs
         key = self.encode(self.target.module, x, [rois] * num_levels)

@@ -1,5 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -48,9 +48,9 @@ class InsLocHead(BaseModule):
     def __init__(self,
                  queue: dict,
                  temperature: float = 0.2,
-                 loss_weights: Optional[Sequence[float]] = None,
-                 level_names: Optional[Sequence[str]] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 loss_weights: Sequence[float] | None = None,
+                 level_names: Sequence[str] | None = None,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.queue = MODELS.build(queue)
         num_levels = len(self.queue.features)
@@ -68,8 +68,8 @@ class InsLocHead(BaseModule):
                     f'{name} has {len(getattr(self, name))} entries for a '
                     f'queue of {num_levels} levels; give one per level.')
 
-    def loss(self, query: List[Tensor], key: List[Tensor],
-             query_samples: list, key_samples: list) -> Dict[str, Tensor]:
+    def loss(self, query: list[Tensor], key: list[Tensor],
+             query_samples: list, key_samples: list) -> dict[str, Tensor]:
         """Compute the losses and put the keys into the queue.
 
         Args:

@@ -1,5 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-from typing import List, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
@@ -19,8 +19,8 @@ class AllLevelRoIExtractor(BaseRoIExtractor):
     The arguments are those of mmdet's ``BaseRoIExtractor``.
     """
 
-    def forward(self, feats: Tuple[Tensor],
-                rois: Sequence[Tensor]) -> List[Tensor]:
+    def forward(self, feats: tuple[Tensor],
+                rois: Sequence[Tensor]) -> list[Tensor]:
         """Pool the regions.
 
         Args:
@@ -64,7 +64,7 @@ class RegionEncoder(BaseModule):
     def __init__(self,
                  bbox_roi_extractor: dict,
                  bbox_head: dict,
-                 init_cfg: dict = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
         self.bbox_head = MODELS.build(
@@ -73,8 +73,8 @@ class RegionEncoder(BaseModule):
                 with_reg=False,
                 cls_predictor_cfg=dict(type=nn.Identity)))
 
-    def extract(self, feats: Tuple[Tensor],
-                rois: Sequence[Tensor]) -> List[Tensor]:
+    def extract(self, feats: tuple[Tensor],
+                rois: Sequence[Tensor]) -> list[Tensor]:
         """Pool the regions from every level.
 
         Args:

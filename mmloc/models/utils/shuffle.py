@@ -1,6 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import List, Optional, Sequence, Tuple
 
 import torch
 import torch.distributed as torch_dist
@@ -55,8 +55,8 @@ class SampleShuffle:
     def shuffle(
             self,
             rows: Tensor,
-            counts: Optional[Sequence[int]] = None
-    ) -> Tuple[Tensor, List[int]]:
+            counts: Sequence[int] | None = None
+    ) -> tuple[Tensor, list[int]]:
         """Exchange samples for those of the shuffled batch.
 
         Args:
@@ -73,13 +73,13 @@ class SampleShuffle:
     def unshuffle(
             self,
             rows: Tensor,
-            counts: Optional[Sequence[int]] = None
-    ) -> Tuple[Tensor, List[int]]:
+            counts: Sequence[int] | None = None
+    ) -> tuple[Tensor, list[int]]:
         """Undo :meth:`shuffle`; arguments and results are alike."""
         return self._exchange(rows, counts, send=False)
 
-    def _exchange(self, rows: Tensor, counts: Optional[Sequence[int]],
-                  send: bool) -> Tuple[Tensor, List[int]]:
+    def _exchange(self, rows: Tensor, counts: Sequence[int] | None,
+                  send: bool) -> tuple[Tensor, list[int]]:
         if counts is None:
             counts = [1] * len(rows)
         counts = list(counts)
@@ -94,9 +94,9 @@ class SampleShuffle:
         return self._send(rows, counts, outgoing, by_arrival,
                           incoming), new_counts
 
-    def _send(self, rows: Tensor, counts: List[int],
-              outgoing: List[Tuple[int, int]], incoming_counts: List[int],
-              incoming: List[Tuple[int, int]]) -> Tensor:
+    def _send(self, rows: Tensor, counts: list[int],
+              outgoing: list[tuple[int, int]], incoming_counts: list[int],
+              incoming: list[tuple[int, int]]) -> Tensor:
         """Send the rows of ``outgoing``, place those of ``incoming``.
 
         Both are lists of (peer, index of a local sample); ``counts`` goes
@@ -116,7 +116,7 @@ class SampleShuffle:
         torch_dist.all_to_all_single(received, sent, receive_sizes,
                                      send_sizes)
 
-        placed: List[Tensor] = [received] * len(incoming)
+        placed: list[Tensor] = [received] * len(incoming)
         for sample, (_, index) in zip(
                 received.split(incoming_counts), incoming):
             placed[index] = sample

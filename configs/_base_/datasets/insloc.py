@@ -1,0 +1,61 @@
+# InsLoc composites of unlabelled images. A config that inherits this states
+# where the images are:
+#   train_dataloader = dict(dataset=dict(dataset=dict(
+#       data_root=..., ann_file=..., data_prefix=dict(img=...))))
+# The colour transforms are those of MoCo-v2 without its random crop; blur and
+# colour changes run in Pillow as published.
+view_pipeline = [
+    dict(
+        type='RandomApply',
+        transforms=[
+            dict(
+                type='mmpretrain.ColorJitter',
+                brightness=0.4,
+                contrast=0.4,
+                saturation=0.4,
+                hue=0.1)
+        ],
+        prob=0.8),
+    dict(
+        type='RandomGrayscale',
+        prob=0.2,
+        keep_channels=True,
+        channel_weights=(0.114, 0.587, 0.299)),
+    dict(
+        type='mmpretrain.GaussianBlur',
+        magnitude_range=(0.1, 2.0),
+        magnitude_std='inf',
+        prob=0.5),
+    dict(type='RandomFlip', prob=0.5),
+]
+pack = dict(type='mmloc.PackRegionInputs')
+train_pipeline = [
+    dict(
+        type='MultiBranch',
+        branch_field=['query', 'key'],
+        query=[
+            dict(type='mmloc.PasteInstance', background=0), *view_pipeline,
+            dict(type='mmloc.AugmentBoxes'), pack
+        ],
+        key=[
+            dict(type='mmloc.PasteInstance', background=1), *view_pipeline,
+            pack
+        ])
+]
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=True,
+    pin_memory=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='mmloc.MixImagesDataset',
+        num_backgrounds=2,
+        num_foregrounds=1,
+        exclude_foreground=False,
+        dataset=dict(
+            type='mmloc.UnlabeledImageDataset',
+            pipeline=[dict(type='mmloc.LoadImage')]),
+        pipeline=train_pipeline))

@@ -1,0 +1,182 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmdet.datasets.transforms import PackDetInputs
+from mmdet.registry import TASK_UTILS
+from mmdet.structures.bbox import bbox_overlaps
+from torch import Tensor
+from torchvision.ops import nms
+
+from mmloc.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class AugmentBoxes(BaseTransform):
+    """Replace each box by an anchor that overlaps it (InsLoc, Sec. 3.3).
+
+    Anchors of one grid whose IoU with the box exceeds a threshold are the
+    candidates. Non-maximum suppression with random scores thins out near
+    duplicates, and one survivor is drawn uniformly. Anchors are not clipped
+    to the image. The true boxes stay as they are, so that the algorithm
+    chooses per level which of the two to pool.
+
+    **Required Keys:**
+
+    - gt_bboxes (HorizontalBoxes): (K, 4), xyxy in pixels.
+    - img_shape (tuple): (H, W).
+
+    **Added Keys:**
+
+    - aug_bboxes (np.float32): (K, 4), xyxy in pixels.
+
+    Args:
+        anchor_generator (dict, optional): Config of an mmdet anchor
+            generator of one level. Defaults to None, for the published grid:
+            stride 16, anchors of side 32, 64, 128 and 256 with height over
+            width 0.5, 0.75, 1, 1.5 and 2, centred at multiples of 16.
+        iou_thr (float): A candidate's IoU is above it. Defaults to 0.5.
+        nms_iou_thr (float): Of two candidates with an IoU above it one is
+            dropped. Defaults to 0.7.
+        fallback (str): What is done for a box without any candidate: 'box'
+            keeps the true box; 'top' takes the anchors with the largest IoU
+            as candidates, as the published code does, although most of them
+            miss the box. Defaults to 'box'.
+        num_fallback (int): Number of candidates with ``fallback='top'``.
+            Defaults to 4000.
+
+    Raises:
+        ValueError: If a threshold is outside [0, 1), ``fallback`` is unknown
+            or the generator has not exactly one level.
+    """
+
+    def __init__(self,
+                 anchor_generator: dict | None = None,
+                 iou_thr: float = 0.5,
+                 nms_iou_thr: float = 0.7,
+                 fallback: str = 'box',
+                 num_fallback: int = 4000) -> None:
+        self.anchor_generator = TASK_UTILS.build(
+            anchor_generator or dict(
+                type='mmdet.AnchorGenerator',
+                strides=[16],
+                scales=[2, 4, 8, 16],
+                ratios=[0.5, 0.75, 1.0, 1.5, 2.0]))
+        if self.anchor_generator.num_levels != 1:
+            raise ValueError(
+                f'anchor_generator has {self.anchor_generator.num_levels} '
+                'levels, but the candidates come from one grid: give one '
+                'stride.')
+        for name, value in dict(
+                iou_thr=iou_thr, nms_iou_thr=nms_iou_thr).items():
+            if not 0 <= value < 1:
+                raise ValueError(
+                    f'{name} is {value}, but it must lie in [0, 1).')
+        if fallback not in ('box', 'top'):
+            raise ValueError(
+                f"fallback is {fallback!r}, but it must be 'box' or 'top'.")
+        self.iou_thr = iou_thr
+        self.nms_iou_thr = nms_iou_thr
+        self.fallback = fallback
+        self.num_fallback = num_fallback
+        self._anchors = {}
+
+    def anchors(self, img_shape: tuple[int, int]) -> Tensor:
+        """All anchors of an image, made once per image shape.
+
+        Args:
+            img_shape (tuple[int, int]): Height and width in pixels.
+
+        Returns:
+            Tensor: (A, 4), row by row over the cells, the anchors of a cell
+            innermost.
+        """
+        img_shape = tuple(img_shape[:2])
+        if img_shape not in self._anchors:
+            width, height = self.anchor_generator.strides[0]
+            featmap = (-(-img_shape[0] // height), -(-img_shape[1] // width))
+            self._anchors[
+                img_shape] = self.anchor_generator.single_level_grid_priors(
+                    featmap, level_idx=0, device='cpu')
+        return self._anchors[img_shape]
+
+    def candidates(self, box: Tensor, anchors: Tensor) -> Tensor:
+        """Anchors from which the augmented box of a box is drawn.
+
+        Args:
+            box (Tensor): (4, ).
+            anchors (Tensor): (A, 4).
+
+        Returns:
+            Tensor: (M, 4), M is 0 if none passes and ``fallback`` is 'box'.
+        """
+        ious = bbox_overlaps(box[None], anchors)[0]
+        passing = anchors[ious > self.iou_thr]
+        if len(passing) == 0 and self.fallback == 'top':
+            passing = anchors[ious.topk(min(self.num_fallback,
+                                            len(ious))).indices]
+        return passing
+
+    def survivors(self, candidates: Tensor, scores: Tensor) -> Tensor:
+        """Thin out candidates by non-maximum suppression.
+
+        Args:
+            candidates (Tensor): (M, 4).
+            scores (Tensor): (M, ).
+
+        Returns:
+            Tensor: Kept boxes, (P, 4), by falling score.
+        """
+        return candidates[nms(candidates, scores, self.nms_iou_thr)]
+
+    @cache_randomness
+    def _rand_scores(self, num: int) -> Tensor:
+        return torch.from_numpy(np.random.rand(num).astype(np.float32))
+
+    @cache_randomness
+    def _rand_index(self, num: int) -> int:
+        return np.random.randint(num)
+
+    def _augment(self, box: Tensor, anchors: Tensor) -> Tensor:
+        candidates = self.candidates(box, anchors)
+        if len(candidates) == 0:
+            return box
+        kept = self.survivors(candidates, self._rand_scores(len(candidates)))
+        return kept[self._rand_index(len(kept))]
+
+    def transform(self, results: dict) -> dict:
+        """Draw an augmented box for each box.
+
+        Args:
+            results (dict): Result dict with boxes.
+
+        Returns:
+            dict: Result dict with ``aug_bboxes``.
+        """
+        boxes = results['gt_bboxes'].tensor
+        anchors = self.anchors(results['img_shape'])
+        augmented = [self._augment(box, anchors) for box in boxes]
+        results['aug_bboxes'] = torch.stack(
+            augmented).numpy() if augmented else boxes.numpy()
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{self.__class__.__name__}(iou_thr={self.iou_thr}, '
+                f'nms_iou_thr={self.nms_iou_thr}, '
+                f'fallback={self.fallback!r}, '
+                f'anchor_generator={self.anchor_generator})')
+
+
+@TRANSFORMS.register_module()
+class PackRegionInputs(PackDetInputs):
+    """mmdet's ``PackDetInputs`` that packs augmented boxes as well.
+
+    **Required Keys:** those of ``PackDetInputs``, and optionally
+
+    - aug_bboxes (np.float32): (K, 4), packed as ``gt_instances.aug_bboxes``.
+    """
+
+    mapping_table = dict(
+        PackDetInputs.mapping_table, aug_bboxes='aug_bboxes')
