@@ -9,7 +9,7 @@ view_pipeline = [
         type='RandomApply',
         transforms=[
             dict(
-                type='mmpretrain.ColorJitter',
+                type='mmloc.ColorJitter',
                 brightness=0.4,
                 contrast=0.4,
                 saturation=0.4,

@@ -2,8 +2,9 @@
 from .instances import AugmentBoxes, PackRegionInputs
 from .loading import LoadImage, UnreadableImageError
 from .paste import PasteInstance
+from .photometric import ColorJitter
 
 __all__ = [
-    'AugmentBoxes', 'LoadImage', 'PackRegionInputs', 'PasteInstance',
-    'UnreadableImageError'
+    'AugmentBoxes', 'ColorJitter', 'LoadImage', 'PackRegionInputs',
+    'PasteInstance', 'UnreadableImageError'
 ]
