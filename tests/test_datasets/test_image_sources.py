@@ -88,7 +88,7 @@ def test_missing_sources_say_what_is_there(tmp_path):
     _touch(tmp_path, 'train2017/a.jpg')
     with pytest.raises(FileNotFoundError, match='holds train2017; check'):
         read_images('', str(tmp_path / 'train'))
-    with pytest.raises(FileNotFoundError, match='image list .* not exist'):
+    with pytest.raises(FileNotFoundError, match=r'image list .* not exist'):
         read_images(str(tmp_path / 'a.txt'), '')
     with pytest.raises(FileNotFoundError, match='is no folder'):
         read_images('', str(tmp_path / 'train2017' / 'a.jpg'))
@@ -108,11 +108,11 @@ def test_check_exists(tmp_path):
     # One missing file in the middle escapes the sample, not the full check.
     os.remove(tmp_path / '503.jpg')
     check_images_exist(infos, 'a.txt', 'sample')
-    with pytest.raises(FileNotFoundError, match='1 of the 999 .*503.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'1 of the 999 .*503.jpg'):
         check_images_exist(infos, 'a.txt', 'all')
     # The last file is always looked at; a wrong prefix is always found.
     os.remove(tmp_path / '998.jpg')
-    with pytest.raises(FileNotFoundError, match='1 of the 64 .*998.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'1 of the 64 .*998.jpg'):
         check_images_exist(infos, 'a.txt', 'sample')
     check_images_exist(infos, 'a.txt', 'none')
     with pytest.raises(ValueError, match='check_exists'):

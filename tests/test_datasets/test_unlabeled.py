@@ -30,7 +30,8 @@ def test_items(tmp_path):
     assert isinstance(dataset, UnlabeledImageDataset)
     item = dataset[1]
     assert item['img_path'] == str(tmp_path / 'train' / 'b.png')
-    assert item['img_id'] == 1 and item['img'].shape == (4, 6, 3)
+    assert item['img_id'] == 1
+    assert item['img'].shape == (4, 6, 3)
 
 
 def test_sources_agree(tmp_path):
@@ -53,12 +54,12 @@ def test_listed_files_must_exist(tmp_path):
     _write(tmp_path, 'a.png')
     (tmp_path / 'list.txt').write_text('a.png\nb.png\n')
     kwargs = dict(ann_file='list.txt', data_root=str(tmp_path))
-    with pytest.raises(FileNotFoundError, match='b.png'):
+    with pytest.raises(FileNotFoundError, match=r'b.png'):
         UnlabeledImageDataset(**kwargs)
     assert len(UnlabeledImageDataset(check_exists='none', **kwargs)) == 2
 
 
-@pytest.mark.parametrize('kwargs, match', [
+@pytest.mark.parametrize(('kwargs', 'match'), [
     (dict(), 'Neither ann_file nor a folder'),
     (dict(data_prefix=dict(image='x')), 'data_prefix is'),
     (dict(data_root='x', on_corrupt='ignore'), 'on_corrupt is'),
@@ -72,7 +73,7 @@ def test_corrupt_images(tmp_path, caplog):
     _write(tmp_path, 'a.png', 'c.png')
     (tmp_path / 'b.png').write_bytes(b'')
     kwargs = dict(data_root=str(tmp_path), pipeline=PIPELINE)
-    with pytest.raises(UnreadableImageError, match='b.png'):
+    with pytest.raises(UnreadableImageError, match=r'b.png'):
         UnlabeledImageDataset(**kwargs)[1]
 
     dataset = UnlabeledImageDataset(on_corrupt='skip', **kwargs)

@@ -20,7 +20,7 @@ def _load(path, **kwargs):
     return LoadImage(**kwargs)(dict(img_path=str(path)))
 
 
-@pytest.mark.parametrize('mode, name', [
+@pytest.mark.parametrize(('mode', 'name'), [
     ('RGB', 'a.jpg'),
     ('RGB', 'a.png'),
     ('RGB', 'a.webp'),
@@ -44,7 +44,8 @@ def test_gray_becomes_bgr(tmp_path, picture, bits):
     stored = gray if bits == 8 else gray.astype(np.uint16) * 256
     cv2.imwrite(str(tmp_path / 'a.png'), stored)
     img = _load(tmp_path / 'a.png')['img']
-    assert img.dtype == np.uint8 and img.shape == (24, 36, 3)
+    assert img.dtype == np.uint8
+    assert img.shape == (24, 36, 3)
     assert (img == gray[..., None]).all()
 
 
@@ -73,7 +74,7 @@ def test_unreadable_files(tmp_path, picture):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UnreadableImageError, match=f'{name}.*{why}'):
             _load(tmp_path / name)
-    with pytest.raises(UnreadableImageError, match='b.jpg.*does not exist'):
+    with pytest.raises(UnreadableImageError, match=r'b.jpg.*does not exist'):
         _load(tmp_path / 'b.jpg')
 
 
@@ -82,5 +83,5 @@ def test_error_passes_through_a_worker(tmp_path):
     dataset = UnlabeledImageDataset(
         data_root=str(tmp_path), pipeline=[LoadImage()])
     loader = torch.utils.data.DataLoader(dataset, num_workers=1)
-    with pytest.raises(UnreadableImageError, match='a.jpg'):
+    with pytest.raises(UnreadableImageError, match=r'a.jpg'):
         next(iter(loader))
