@@ -1,0 +1,9 @@
+# Hooks of mmloc that suit every training, pretraining and detection.
+custom_hooks = [
+    # Says what of a checkpoint reaches the model; an error if nothing does.
+    dict(type='mmloc.TransferReportHook'),
+    # Moves a momentum target once per optimizer step.
+    dict(type='mmloc.TargetIntervalHook'),
+    # On a terminal, one live line in place of the logger's many.
+    dict(type='mmloc.LiveProgressHook'),
+]

@@ -1,0 +1,6 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+from .live_progress_hook import LiveProgressHook
+from .target_interval_hook import TargetIntervalHook
+from .transfer_report_hook import TransferReportHook
+
+__all__ = ['LiveProgressHook', 'TargetIntervalHook', 'TransferReportHook']

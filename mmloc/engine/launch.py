@@ -1,0 +1,226 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+"""What the flags of ``tools/train.py`` and ``tools/test.py`` do to a config.
+
+Each function takes a :obj:`mmengine.Config`, changes it in place and raises
+ValueError or FileNotFoundError with a sentence if the flag does not fit.
+"""
+import difflib
+import inspect
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import RUNNERS
+from mmengine.runner import find_latest_checkpoint
+
+from mmloc.utils.cli import building
+
+from .runner import Runner
+
+#: Keys that mmengine reads from a config besides the Runner's arguments.
+_RUNNER_KEYS = set(inspect.signature(Runner.__init__).parameters) | {
+    'activation_checkpointing', 'compile', 'efficient_conv_bn_eval',
+    'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn', 'tta_model'
+}
+_PLAIN_WRAPPERS = ('OptimWrapper', 'AmpOptimWrapper',
+                   'mmloc.AutocastOptimWrapper')
+
+
+def load_config(name: str, options: dict | None = None) -> Config:
+    """Read a config from a path, or from an installed package.
+
+    Args:
+        name (str): A file, or ``package::path`` such as
+            ``mmloc::insloc/insloc_r18_fpn_toy.py``.
+        options (dict, optional): Settings with dotted keys that replace
+            those of the file. Defaults to None.
+
+    Returns:
+        Config: The config, every base merged, without a ``work_dir`` of its
+        own unless the file has one.
+
+    Raises:
+        FileNotFoundError: If the file or one of its bases is missing.
+        ValueError: If the file cannot be read as a config, or an option
+            names a section that the config does not have.
+    """
+    if '::' not in name and not Path(name).is_file():
+        raise FileNotFoundError(
+            f'config {name!r} is not a file; give a path, or '
+            '`package::path` for a config of an installed package')
+    try:
+        cfg = get_config(name) if '::' in name else Config.fromfile(name)
+    except Exception as error:
+        raise ValueError(f'config {name!r} cannot be read: '
+                         f'{type(error).__name__}: {error}') from error
+    if options:
+        _check_options(cfg, options)
+        cfg.merge_from_dict(options)
+    return cfg
+
+
+def _check_options(cfg: Config, options: dict) -> None:
+    """Refuse options that nothing would ever read."""
+    known = _RUNNER_KEYS | set(cfg.keys())
+    for option in options:
+        section = option.split('.')[0]
+        if section not in known:
+            near = difflib.get_close_matches(section, known, n=1)
+            hint = f'; did you mean {near[0]!r}?' if near else ''
+            raise ValueError(f'--cfg-options {option}: the config has no '
+                             f'{section!r}{hint}')
+
+
+def require(cfg: Config, *keys: str) -> None:
+    """Check that a config has what an action needs.
+
+    Raises:
+        ValueError: If it lacks one of the keys.
+    """
+    for key in keys:
+        if cfg.get(key) is None:
+            raise ValueError(
+                f'config {cfg.filename} has no {key}, which is needed here; '
+                'pretraining configs can be trained but not tested')
+
+
+def set_work_dir(cfg: Config, work_dir: str | None) -> None:
+    """Choose the folder of logs and checkpoints: the flag, then the config's
+    own ``work_dir``, then ``work_dirs/<name of the config>``."""
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
+
+
+def set_amp(cfg: Config, dtype: str | None) -> None:
+    """Turn mixed precision on.
+
+    Args:
+        cfg (Config): The config with an ``optim_wrapper``.
+        dtype (str, optional): 'float16' (with loss scaling, on a GPU) or
+            'bfloat16' (without, on any device). None leaves the config.
+
+    Raises:
+        ValueError: If float16 is asked for without a GPU, or the config's
+            optimizer wrapper is one that a flag cannot replace.
+    """
+    if dtype is None:
+        return
+    if dtype == 'float16' and not torch.cuda.is_available():
+        raise ValueError('--amp float16 needs a GPU and none is visible; use '
+                         '--amp bfloat16, or train without --amp')
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in _PLAIN_WRAPPERS:
+        raise ValueError(f'--amp cannot replace optim_wrapper.type={kind!r}; '
+                         f'it replaces one of {_PLAIN_WRAPPERS}')
+    cfg.optim_wrapper.pop('dtype', None)
+    cfg.optim_wrapper.pop('loss_scale', None)
+    if dtype == 'float16':
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    else:
+        cfg.optim_wrapper.update(
+            type='mmloc.AutocastOptimWrapper', dtype=dtype)
+
+
+def set_auto_scale_lr(cfg: Config) -> None:
+    """Let mmengine scale the learning rate linearly with the batch size.
+
+    Raises:
+        ValueError: If the config does not say for which batch size its
+            learning rate is meant.
+    """
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise ValueError(
+            '--auto-scale-lr needs the batch size that the learning rate is '
+            'meant for; add auto_scale_lr=dict(base_batch_size=...) to '
+            f'{cfg.filename}')
+    cfg.auto_scale_lr.enable = True
+
+
+def set_start(cfg: Config,
+              load_from: str | None = None,
+              resume: str | None = None) -> str:
+    """Choose where training starts: from new weights, from a checkpoint's
+    weights (``load_from``), or in the middle of a run (``resume``).
+
+    Unlike upstream, resuming in a folder without checkpoints keeps
+    ``load_from``: a job that is restarted by a queue must begin its first
+    time as if it had not been told to resume.
+
+    Args:
+        cfg (Config): The config, ``work_dir`` set.
+        load_from (str, optional): Path or address of the checkpoint with
+            the weights, in place of the config's. Defaults to None.
+        resume (str, optional): 'auto' for the newest checkpoint of the work
+            folder, or a path. Defaults to None.
+
+    Returns:
+        str: What was decided about resuming, for the log; may be empty.
+
+    Raises:
+        FileNotFoundError: If a local checkpoint does not exist.
+    """
+    note = ''
+    if load_from is not None:
+        cfg.load_from = load_from
+    if resume == 'auto':
+        marked = (Path(cfg.work_dir) / 'last_checkpoint').is_file()
+        resume = find_latest_checkpoint(cfg.work_dir) if marked else None
+        note = f'--resume: no checkpoint in {cfg.work_dir}, a new run starts'
+        cfg.resume = False
+    if resume is not None:
+        note = f'--resume: continuing from {resume}'
+        cfg.load_from, cfg.resume = resume, True
+    start = cfg.get('load_from')
+    if start and '://' not in start and not Path(start).is_file():
+        raise FileNotFoundError(
+            f'checkpoint {start!r} is not a file; give the path of a .pth '
+            'file, or an address such as https://...')
+    return note
+
+
+def set_randomness(cfg: Config, seed: int | None,
+                   deterministic: bool) -> None:
+    """Fix the seed; other settings of ``randomness`` stay as they are."""
+    randomness = dict(cfg.get('randomness') or {})
+    if seed is not None:
+        randomness['seed'] = seed
+    if deterministic:
+        randomness['deterministic'] = True
+    cfg.randomness = dict(seed=None) | randomness
+
+
+def set_show_dir(cfg: Config, folder: str) -> None:
+    """Let the visualization hook write the tested images.
+
+    Raises:
+        ValueError: If the config has no such hook.
+    """
+    if 'visualization' not in (cfg.get('default_hooks') or {}):
+        raise ValueError(
+            '--show-dir needs a visualization hook; add default_hooks=dict('
+            "visualization=dict(type='DetVisualizationHook')) to "
+            f'{cfg.filename}')
+    cfg.default_hooks.visualization.update(draw=True, test_out_dir=folder)
+
+
+def build_runner(cfg: Config, action: str) -> Runner:
+    """Build the runner with its data, all that a wrong setting can break.
+
+    Args:
+        cfg (Config): The config, ``work_dir`` and ``launcher`` set.
+        action (str): 'train' or 'test', the loop whose data are built too.
+
+    Returns:
+        Runner: Ours, or the one that the config's ``runner_type`` names.
+
+    Raises:
+        ValueError: If the config does not fit what it configures.
+    """
+    with building(f'{action} of {cfg.filename}'):
+        runner = (RUNNERS.build(cfg) if 'runner_type' in cfg
+                  else Runner.from_cfg(cfg))
+        getattr(runner, f'{action}_loop')
+    return runner

@@ -1,0 +1,161 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmloc.engine import launch
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    file = tmp_path / 'some_name.py'
+    file.write_text("optim_wrapper = dict(type='OptimWrapper', "
+                    'optimizer=dict(lr=0.1))\nload_from = None\n')
+    return file
+
+
+@pytest.fixture
+def cfg(config_file):
+    return launch.load_config(str(config_file))
+
+
+def test_options_replace_and_add(config_file):
+    cfg = launch.load_config(
+        str(config_file), {
+            'optim_wrapper.optimizer.lr': 0.5,
+            'optim_wrapper.accumulative_counts': 2,
+            'randomness.seed': 3,
+        })
+    assert cfg.optim_wrapper.optimizer.lr == 0.5
+    assert cfg.optim_wrapper.accumulative_counts == 2
+    assert cfg.randomness.seed == 3
+
+
+def test_an_unread_option_is_refused(config_file):
+    with pytest.raises(ValueError, match="did you mean 'optim_wrapper'"):
+        launch.load_config(str(config_file), {'optim_wraper.optimizer': 1})
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ("_base_ = './missing.py'", 'missing.py'),
+    ("_base_ = 'mmdet::faster_rcnn/missing.py'", 'missing.py'),
+    ('model = dict(', 'SyntaxError'),
+    ('model = undefined', 'undefined'),
+])
+def test_an_unreadable_config_is_named(tmp_path, text, words):
+    file = tmp_path / 'broken.py'
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r'broken\.py.*be read') as info:
+        launch.load_config(str(file))
+    assert words in str(info.value)
+
+
+def test_configs_of_packages_load():
+    cfg = launch.load_config(
+        'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    assert cfg.model.type == 'FasterRCNN'
+
+
+def test_work_dir_flag_then_config_then_name(cfg):
+    launch.set_work_dir(cfg, None)
+    assert cfg.work_dir == 'work_dirs/some_name'
+    cfg.work_dir = 'a'
+    launch.set_work_dir(cfg, None)
+    assert cfg.work_dir == 'a'
+    launch.set_work_dir(cfg, 'b')
+    assert cfg.work_dir == 'b'
+
+
+def test_amp(cfg, monkeypatch):
+    launch.set_amp(cfg, None)
+    assert cfg.optim_wrapper.type == 'OptimWrapper'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match='float16 needs a GPU'):
+        launch.set_amp(cfg, 'float16')
+    launch.set_amp(cfg, 'bfloat16')
+    assert cfg.optim_wrapper.type == 'mmloc.AutocastOptimWrapper'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    launch.set_amp(cfg, 'float16')
+    assert cfg.optim_wrapper == dict(
+        type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(lr=0.1))
+
+
+def test_amp_leaves_special_wrappers(cfg):
+    cfg.optim_wrapper.type = 'DeepSpeedOptimWrapper'
+    with pytest.raises(ValueError, match='DeepSpeedOptimWrapper'):
+        launch.set_amp(cfg, 'bfloat16')
+
+
+def test_auto_scale_lr(cfg):
+    with pytest.raises(ValueError, match='base_batch_size'):
+        launch.set_auto_scale_lr(cfg)
+    cfg.auto_scale_lr = dict(base_batch_size=16)
+    launch.set_auto_scale_lr(cfg)
+    assert cfg.auto_scale_lr == dict(base_batch_size=16, enable=True)
+
+
+def test_start_from_a_checkpoint(cfg, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
+        launch.set_start(cfg, str(tmp_path / 'nowhere.pth'))
+    launch.set_start(cfg, 'https://host/a.pth')  # met when it is loaded
+    file = tmp_path / 'a.pth'
+    file.touch()
+    assert launch.set_start(cfg, str(file)) == ''
+    assert cfg.load_from == str(file)
+    assert not cfg.get('resume')
+
+
+def test_resume_auto_needs_a_checkpoint_to_change_anything(cfg, tmp_path):
+    cfg.work_dir = str(tmp_path)
+    weights = tmp_path / 'pretrained.pth'
+    weights.touch()
+    cfg.load_from = str(weights)
+    assert 'a new run starts' in launch.set_start(cfg, resume='auto')
+    assert (cfg.load_from, cfg.resume) == (str(weights), False)
+
+    newest = tmp_path / 'epoch_3.pth'
+    newest.touch()
+    (tmp_path / 'last_checkpoint').write_text(str(newest))
+    assert 'epoch_3.pth' in launch.set_start(cfg, resume='auto')
+    assert (cfg.load_from, cfg.resume) == (str(newest), True)
+
+
+def test_resume_from_a_path(cfg, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        launch.set_start(cfg, resume=str(tmp_path / 'none.pth'))
+    file = tmp_path / 'epoch_1.pth'
+    file.touch()
+    launch.set_start(cfg, resume=str(file))
+    assert (cfg.load_from, cfg.resume) == (str(file), True)
+
+
+def test_randomness_keeps_what_it_does_not_set(cfg):
+    launch.set_randomness(cfg, None, False)
+    assert cfg.randomness == dict(seed=None)
+    cfg.randomness = dict(diff_rank_seed=True)
+    launch.set_randomness(cfg, 5, True)
+    assert cfg.randomness == dict(
+        seed=5, deterministic=True, diff_rank_seed=True)
+
+
+def test_require_names_what_is_missing(cfg):
+    launch.require(cfg, 'optim_wrapper')
+    with pytest.raises(ValueError, match='no test_dataloader'):
+        launch.require(cfg, 'test_dataloader')
+
+
+def test_show_dir(cfg):
+    with pytest.raises(ValueError, match='visualization'):
+        launch.set_show_dir(cfg, 'images')
+    cfg.default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
+    launch.set_show_dir(cfg, 'images')
+    assert cfg.default_hooks.visualization.test_out_dir == 'images'
+    assert cfg.default_hooks.visualization.draw is True
+
+
+def test_a_wrong_setting_is_about_the_config(tmp_path):
+    cfg = Config(
+        dict(model=dict(type='NoSuchModel'), work_dir=str(tmp_path),
+             default_scope='mmdet'))
+    with pytest.raises(ValueError, match='NoSuchModel is not in'):
+        launch.build_runner(cfg, 'train')

@@ -1,0 +1,163 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+"""tools/train.py and tools/test.py on a real detector, in this process."""
+import importlib.util
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _no_former_run():
+    """Forget what mmengine keeps for the life of a process."""
+    yield
+    for manager in (MMLogger, MessageHub, DefaultScope, DetLocalVisualizer):
+        manager._instance_dict.clear()
+
+
+@pytest.fixture
+def config(tiny_coco, tmp_path):
+    """The toy detector on 8 images: 4 iterations an epoch."""
+    data = f"""dict(
+    data_root={str(tiny_coco)!r}, ann_file='annotations.json',
+    data_prefix=dict(img='images'),
+    metainfo=dict(_delete_=True, classes=('square', 'bar')))"""
+    base = (ROOT / 'configs/insloc/downstream' /
+            'faster-rcnn_r18-scratch_fpn_toy.py')
+    file = tmp_path / 'detector.py'
+    file.write_text(f"""
+_base_ = {str(base)!r}
+loader = dict(batch_size=2, num_workers=0, persistent_workers=False,
+              dataset={data})
+model = dict(roi_head=dict(bbox_head=dict(num_classes=2)))
+train_dataloader = loader
+val_dataloader = loader
+test_dataloader = loader
+val_evaluator = dict(ann_file={str(tiny_coco / 'annotations.json')!r})
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1, val_interval=5)
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
+""")
+    return file
+
+
+def _run(monkeypatch, tool, *args):
+    spec = importlib.util.spec_from_file_location(
+        f'mmloc_tools_{tool}', ROOT / 'tools' / f'{tool}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+    module.main()
+
+
+def _log(work_dir):
+    """Text and training scalars of the newest run of a work folder."""
+    run = max(folder for folder in work_dir.iterdir() if folder.is_dir())
+    scalars = run / 'vis_data' / 'scalars.json'
+    lines = scalars.read_text().splitlines() if scalars.is_file() else []
+    scalars = [line for line in map(json.loads, lines) if 'loss' in line]
+    return (run / f'{run.name}.log').read_text(), scalars
+
+
+def test_train_resume_and_test(config, tmp_path, monkeypatch):
+    work_dir = tmp_path / 'run'
+    flags = ['--work-dir', work_dir, '--seed', '0']
+    _run(monkeypatch, 'train', config, *flags, '--resume')
+    checkpoint = torch.load(work_dir / 'epoch_1.pth', weights_only=True)
+    assert checkpoint['meta']['seed'] == 0
+    assert checkpoint['meta']['iter'] == 4
+    _, scalars = _log(work_dir)
+    assert [line['iter'] for line in scalars] == [1, 2, 3, 4]
+    assert all(0 < line['loss'] < 100 for line in scalars)
+
+    _run(monkeypatch, 'train', config, *flags, '--resume', '--cfg-options',
+         'train_cfg.max_epochs=2')
+    text, scalars = _log(work_dir)
+    assert 'resumed epoch: 1, iter: 4' in text
+    assert 'Transfer from' not in text
+    resumed = torch.load(work_dir / 'epoch_2.pth', weights_only=True)
+    assert resumed['meta']['iter'] == 8
+
+    out = tmp_path / 'predictions.pkl'
+    _run(monkeypatch, 'test', config, work_dir / 'epoch_2.pth', '--work-dir',
+         tmp_path / 'test', '--out', out, '--show-dir', 'images')
+    text, _ = _log(tmp_path / 'test')
+    assert 'coco/bbox_mAP:' in text
+    assert 'tensors loaded' in text
+    assert len(pickle.loads(out.read_bytes())) == 8
+    assert len(list((tmp_path / 'test').rglob('images/*.jpg'))) == 8
+
+
+def test_scaled_lr_and_transfer_report(config, tmp_path, monkeypatch):
+    weights = tmp_path / 'pre.pth'
+    torch.save(
+        {
+            'backbone.conv1.weight': torch.zeros(32, 3, 7, 7),
+            'target.steps': torch.zeros(1),
+        }, weights)
+    work_dir = tmp_path / 'run'
+    _run(monkeypatch, 'train', config, '--work-dir', work_dir, '--load-from',
+         weights, '--auto-scale-lr', '--cfg-options', 'param_scheduler=None')
+    text, scalars = _log(work_dir)
+    # 2 images in place of the config's 8, so a quarter of 0.02.
+    assert scalars[0]['lr'] == pytest.approx(0.005)
+    assert '| backbone           | 1 of 120 ' in text
+    assert 'ignored (pretext)' in text
+    assert 'Only a part of the tensors is loaded in backbone' in text
+
+
+def test_a_checkpoint_of_something_else_is_refused(
+        config, tmp_path, monkeypatch, capsys):
+    weights = tmp_path / 'other.pth'
+    torch.save({'encoder.weight': torch.zeros(1)}, weights)
+    with pytest.raises(SystemExit) as stop:
+        _run(monkeypatch, 'train', config, '--work-dir', tmp_path / 'run',
+             '--load-from', weights)
+    assert stop.value.code == 2
+    assert "none of the model's tensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('option', 'words'), [
+    ('train_dataloader.dataset.data_root=/nowhere', "'/nowhere/annotations"),
+    ('train_dataloader.dataset.data_prefix.img=none', '/none/'),
+    ('model.backbone.type=mmloc.Nothing', 'mmloc.Nothing is not in the'),
+    ('train_dataloader.bach_size=2', "'bach_size'"),
+])
+def test_mistakes_end_with_a_sentence(
+        config, tmp_path, monkeypatch, capsys, option, words):
+    with pytest.raises(SystemExit) as stop:
+        _run(monkeypatch, 'train', config, '--work-dir', tmp_path / 'run',
+             '--cfg-options', option)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert 'Traceback' not in error
+    assert words in error[error.index('error:'):]
+
+
+def test_a_pretraining_config_cannot_be_tested(tmp_path):
+    """As a program, from another folder."""
+    config = tmp_path / 'pretraining.py'
+    config.write_text("model = dict(type='X')\n")
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'test.py', config, 'none.pth'],
+        cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith('error: config')
+    assert 'has no test_dataloader' in done.stderr
