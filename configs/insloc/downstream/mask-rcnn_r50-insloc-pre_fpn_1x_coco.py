@@ -1,0 +1,16 @@
+# Mask R-CNN from InsLoc, 90k iterations of 16 images (8 GPUs x 2).
+_base_ = [
+    'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
+    'mmdet::common/ms-poly-90k_coco-instance.py',
+    '../../_base_/models/detector_from_insloc.py',
+    '../../_base_/custom_hooks.py',
+]
+
+model = dict(
+    backbone=_base_.from_insloc.backbone,
+    neck=_base_.from_insloc.neck,
+    roi_head=dict(
+        bbox_head=_base_.from_insloc.bbox_head,
+        mask_head=dict(norm_cfg=_base_.norm_cfg)))
+
+load_from = 'work_dirs/insloc_r50_fpn_8xb32-coslr-200e_in1k/epoch_200.pth'
