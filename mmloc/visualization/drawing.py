@@ -59,8 +59,8 @@ def draw_boxes(image: np.ndarray,
     for i, box in enumerate(np.asarray(boxes, float).reshape(-1, 4)):
         left, top, right, bottom = (round(v) for v in box)
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-        for start, end in zip(corners, corners[1:] + corners[:1]):
-            for ink, width in ((PALETTE['black'], 4), (PALETTE[color], 2)):
+        for ink, width in ((PALETTE['black'], 4), (PALETTE[color], 2)):
+            for start, end in zip(corners, corners[1:] + corners[:1]):
                 _line(image, start, end, ink, width, dashed)
         if labels is not None:
             _label(image, labels[i], left, top, PALETTE[color])

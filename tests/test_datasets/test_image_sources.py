@@ -97,7 +97,7 @@ def test_missing_sources_say_what_is_there(tmp_path):
 def test_wrong_kind_of_ann_file(tmp_path):
     with pytest.raises(ValueError, match='is a folder'):
         read_images(str(tmp_path), '')
-    with pytest.raises(ValueError, match="ends in '.csv'"):
+    with pytest.raises(ValueError, match=r"ends in '.csv'"):
         read_images(str(tmp_path / 'a.csv'), '')
 
 
