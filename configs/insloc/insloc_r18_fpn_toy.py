@@ -20,7 +20,7 @@ model = dict(
         bbox_roi_extractor=dict(out_channels=64),
         bbox_head=dict(
             in_channels=64, conv_out_channels=64, fc_out_channels=256)),
-    projector=dict(in_channels=256),
+    projector=dict(in_features=256),
     head=dict(queue=dict(length=4096)),
     # A short run needs a target that follows faster.
     target=dict(momentum=0.01))

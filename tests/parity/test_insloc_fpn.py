@@ -30,7 +30,7 @@ TOLERANCE = 1e-9
 
 def to_reference(name: str, target: bool = False) -> str:
     """Name of one of our entries in the reference's state dict."""
-    name = name.replace('projector.fc.', 'roi_head.bbox_head.fc_cls.')
+    name = name.replace('projector.', 'roi_head.bbox_head.fc_cls.')
     root, leaf = name.split('.', 1)
     return f'{root}_k.{leaf}' if target else name
 
@@ -49,7 +49,7 @@ def build(case: dict, precision: str) -> torch.nn.Module:
     init_default_scope('mmdet')
     cfg = Config.fromfile(CONFIG).model
     cfg.head.queue.length = case['K']
-    cfg.head.queue.channels = cfg.projector.out_channels = case['dim']
+    cfg.head.queue.channels = cfg.projector.out_features = case['dim']
     cfg.head.temperature = case['temperature']
     cfg.target.momentum = 1 - case['momentum']
     model = MODELS.build(cfg).train()

@@ -46,12 +46,7 @@ model = dict(
             fc_out_channels=1024,
             roi_feat_size=7,
             norm_cfg=norm_cfg)),
-    projector=dict(
-        type='mmpretrain.LinearNeck',
-        in_channels=1024,
-        out_channels=128,
-        norm_cfg=None,
-        init_cfg=dict(type='Normal', layer='Linear', std=0.01)),
+    projector=dict(type='Linear', in_features=1024, out_features=128),
     head=dict(
         type='mmloc.InsLocHead',
         queue=dict(
@@ -64,4 +59,5 @@ model = dict(
     # momentum in mmengine's sense: the paper's 0.999.
     target=dict(type='mmloc.MomentumTarget', momentum=0.001),
     # The box augmentation is applied to the query on P5 only.
-    augmented_levels=(3, ))
+    augmented_levels=(3, ),
+    init_cfg=dict(type='Normal', std=0.01, override=dict(name='projector')))

@@ -28,8 +28,8 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         backbone (dict): Config of the backbone.
         neck (dict): Config of the neck, which returns L levels.
         roi_head (dict): Config of a :class:`RegionEncoder`.
-        projector (dict): Config of an mmpretrain neck that maps (R, C) to
-            embeddings.
+        projector (dict): Config of the module that maps encoded regions to
+            embeddings, (R, C_in) to (R, C). R may be 0.
         head (dict): Config of the loss head.
         target (dict): Config of the :class:`MomentumTarget`.
         stack_levels (bool): Whether the levels pass box head and projector
@@ -93,10 +93,7 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         num_levels = len(levels)
         if self.stack_levels:
             levels = [torch.stack(levels, dim=1).flatten(0, 1)]
-        # The necks of mmpretrain take and return tuples.
-        embeddings = [
-            net.projector((net.roi_head(level), ))[0] for level in levels
-        ]
+        embeddings = [net.projector(net.roi_head(level)) for level in levels]
         if self.stack_levels:
             embeddings = embeddings[0].unflatten(0, (-1, num_levels)).unbind(1)
         return list(embeddings)

@@ -1,0 +1,88 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import numpy as np
+import pytest
+import torch
+from mmdet.structures.bbox import HorizontalBoxes, bbox_overlaps
+
+from mmloc.datasets.transforms import AugmentBoxes, PackRegionInputs
+
+
+def results_of(*boxes, shape=(256, 256)):
+    return dict(
+        img=np.zeros((*shape, 3), np.uint8),
+        img_shape=shape,
+        gt_bboxes=HorizontalBoxes(torch.tensor(boxes).reshape(-1, 4)),
+        gt_bboxes_labels=np.arange(len(boxes)))
+
+
+def test_augmented_boxes_overlap_and_are_anchors():
+    np.random.seed(0)
+    augment = AugmentBoxes(iou_thr=0.55)
+    boxes = [[30., 40., 150., 140.], [60., 70., 250., 240.]]
+    anchors = augment.anchors((256, 256))
+    drawn = set()
+    for _ in range(20):
+        results = augment(results_of(*boxes))
+        augmented = torch.from_numpy(results['aug_bboxes'])
+        assert results['aug_bboxes'].dtype == np.float32
+        ious = bbox_overlaps(
+            results['gt_bboxes'].tensor, augmented, is_aligned=True)
+        assert (ious > 0.55).all()
+        assert results['gt_bboxes'].tensor.tolist() == boxes
+        for box in augmented:
+            assert (anchors == box).all(dim=1).any()
+        drawn.add(tuple(augmented[0].tolist()))
+    assert len(drawn) > 3
+
+
+def test_grid_covers_rectangular_images():
+    anchors = AugmentBoxes().anchors((100, 250))
+    # 7 x 16 cells of 20 anchors.
+    assert len(anchors) == 7 * 16 * 20
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    torch.testing.assert_close(
+        centres.amax(dim=0), torch.tensor([240., 96.]))
+
+
+def test_box_without_candidates():
+    tiny = [100.25, 100.25, 104.5, 104.5]
+    results = AugmentBoxes()(results_of(tiny))
+    assert results['aug_bboxes'].tolist() == [tiny]
+    np.random.seed(0)
+    results = AugmentBoxes(fallback='top', num_fallback=10)(results_of(tiny))
+    ious = bbox_overlaps(
+        torch.tensor([tiny]), torch.from_numpy(results['aug_bboxes']))
+    assert 0 < ious.item() < 0.5
+
+
+def test_no_boxes():
+    assert AugmentBoxes()(results_of())['aug_bboxes'].shape == (0, 4)
+
+
+def test_rejects_bad_arguments():
+    with pytest.raises(ValueError, match='fallback'):
+        AugmentBoxes(fallback='whole')
+    with pytest.raises(ValueError, match='iou_thr is 1'):
+        AugmentBoxes(iou_thr=1)
+    with pytest.raises(ValueError, match='one grid'):
+        AugmentBoxes(
+            dict(
+                type='mmdet.AnchorGenerator',
+                strides=[8, 16],
+                scales=[8],
+                ratios=[1.]))
+
+
+def test_packing():
+    results = AugmentBoxes()(results_of([30., 40., 150., 140.]))
+    packed = PackRegionInputs()(results)
+    instances = packed['data_samples'].gt_instances
+    assert packed['inputs'].shape == (3, 256, 256)
+    assert torch.equal(instances.aug_bboxes,
+                       torch.from_numpy(results['aug_bboxes']))
+    assert instances.labels.tolist() == [0]
+
+
+def test_packing_without_augmented_boxes():
+    packed = PackRegionInputs()(results_of([30., 40., 150., 140.]))
+    assert 'aug_bboxes' not in packed['data_samples'].gt_instances

@@ -1,0 +1,49 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import numpy as np
+from PIL import Image
+from torchvision.transforms import functional
+
+from mmloc.datasets.transforms import ColorJitter
+
+
+def picture():
+    return np.random.RandomState(0).randint(0, 256, (16, 20, 3), np.uint8)
+
+
+def test_equals_torchvision_on_rgb():
+    jitter = ColorJitter(
+        brightness=(1.3, 1.3),
+        contrast=(0.7, 0.7),
+        saturation=(1.4, 1.4),
+        hue=(-0.1, -0.1))
+    for seed in range(5):
+        np.random.seed(seed)
+        order = np.random.permutation(4)
+        expected = Image.fromarray(picture())
+        steps = [(functional.adjust_brightness, 1.3),
+                 (functional.adjust_contrast, 0.7),
+                 (functional.adjust_saturation, 1.4),
+                 (functional.adjust_hue, -0.1)]
+        for index in order:
+            function, factor = steps[index]
+            expected = function(expected, factor)
+        np.random.seed(seed)
+        img = picture()[..., ::-1].copy()
+        ours = jitter(dict(img=img))['img']
+        np.testing.assert_array_equal(ours[..., ::-1], np.asarray(expected))
+        # The input is not written to.
+        np.testing.assert_array_equal(img[..., ::-1], picture())
+
+
+def test_parts_left_out():
+    jitter = ColorJitter(brightness=0, contrast=0, saturation=0, hue=0)
+    img = picture()
+    np.testing.assert_array_equal(jitter(dict(img=img))['img'], img)
+
+
+def test_draws_cover_both_signs_of_the_hue():
+    """mmcv 2.1 fails on the negative half with numpy 2."""
+    np.random.seed(0)
+    jitter = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+    outputs = [jitter(dict(img=picture()))['img'] for _ in range(20)]
+    assert len({out.tobytes() for out in outputs}) == 20
