@@ -141,8 +141,8 @@ def _may_write(target: Path, params: ToyParams, overwrite: bool) -> bool:
     if not overwrite:
         raise FileExistsError(
             f'{str(target)!r} holds another toy set '
-            f'({"; ".join(differences)}); choose another folder, or allow '
-            'overwriting to replace it.')
+            f'({"; ".join(differences)}); choose another folder, or set '
+            'overwrite to replace it.')
     return True
 
 

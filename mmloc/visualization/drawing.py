@@ -106,6 +106,30 @@ def tile(images: Sequence[np.ndarray],
     return sheet
 
 
+def save_image(image: np.ndarray, path: str) -> str:
+    """Write an image; its folder is made if needed.
+
+    Args:
+        image (np.ndarray): (H, W, 3), uint8, BGR.
+        path (str): The file, of the kind that its suffix says.
+
+    Returns:
+        str: The absolute path.
+
+    Raises:
+        ValueError: OpenCV cannot write such a file.
+    """
+    target = Path(path).expanduser().absolute()
+    if not cv2.haveImageWriter(target.name):
+        raise ValueError(f'Cannot write the image {str(path)!r}, expected a '
+                         'name that ends in .png or .jpg.')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(target), image):
+        raise ValueError(f'Cannot write the image {str(path)!r}; check the '
+                         'permissions and the free space.')
+    return str(target)
+
+
 def draw_coco(ann_file: str,
               img_folder: str,
               num: int = 24,

@@ -35,7 +35,8 @@ def test_sample(inner):
     assert dataset.get_data_info(3)['img_id'] == 3
     assert dataset.metainfo['dataset_type'] == 'unlabeled_images'
     results = dataset[3]
-    assert results['img_id'] == 3 and (results['img'] == 3).all()
+    assert results['img_id'] == 3
+    assert (results['img'] == 3).all()
     assert len(results['backgrounds']) == 3
     own, extra = results['foregrounds']
     assert (own['img'] == 3).all()
@@ -59,7 +60,8 @@ def test_draws_are_uniform_and_seeded(inner):
     assert first == [_drawn(dataset[2]) for _ in range(200)]
     # 400 draws from 5 images, the foreground among them.
     counts = np.bincount(np.ravel(first), minlength=5)
-    assert counts.min() > 50 and counts.max() < 110
+    assert counts.min() > 50
+    assert counts.max() < 110
 
 
 def test_exclude_foreground(inner):
@@ -102,9 +104,11 @@ def test_none_is_redrawn_and_counted(inner):
     dataset = MixImagesDataset(
         inner, [lambda r: None if r['img_id'] < 4 else r], max_refetch=500)
     np.random.seed(0)
-    assert dataset[0]['img_id'] == 4 and dataset.num_redrawn > 0
+    assert dataset[0]['img_id'] == 4
+    assert dataset.num_redrawn > 0
     num = dataset.num_redrawn
-    assert dataset[4]['img_id'] == 4 and dataset.num_redrawn == num
+    assert dataset[4]['img_id'] == 4
+    assert dataset.num_redrawn == num
     dataset = MixImagesDataset(inner, [lambda r: None], max_refetch=3)
     with pytest.raises(RuntimeError, match='None for 4 samples in a row'):
         dataset[0]
@@ -130,7 +134,8 @@ def test_in_a_multi_branch_pipeline(inner):
                 key=[pack])
         ])
     results = dataset[1]
-    assert results['inputs']['query'] == 255 and results['inputs']['key'] < 5
+    assert results['inputs']['query'] == 255
+    assert results['inputs']['key'] < 5
     assert results['data_samples'] == dict(query=1, key=1)
 
 

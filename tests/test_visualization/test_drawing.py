@@ -5,7 +5,14 @@ import cv2
 import numpy as np
 import pytest
 
-from mmloc.visualization import PALETTE, draw_boxes, draw_coco, enlarge, tile
+from mmloc.visualization import (
+    PALETTE,
+    draw_boxes,
+    draw_coco,
+    enlarge,
+    save_image,
+    tile,
+)
 
 BLANK = np.full((60, 80, 3), 128, np.uint8)
 
@@ -65,3 +72,10 @@ def test_draw_coco(tmp_path):
     (tmp_path / 'a.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'a\.png'):
         draw_coco(str(tmp_path / 'a.json'), str(tmp_path))
+
+
+def test_save_image(tmp_path):
+    path = save_image(BLANK, tmp_path / 'new' / 'a.png')
+    assert (cv2.imread(path) == BLANK).all()
+    with pytest.raises(ValueError, match=r'ends in \.png or \.jpg'):
+        save_image(BLANK, tmp_path / 'a.xyz')

@@ -9,12 +9,12 @@ import json
 import time
 from pathlib import Path
 
-import cv2
+import numpy as np
 
 from mmloc.datasets.toy import ToyParams, make_toy_dataset
 from mmloc.utils.cli import user_errors
 from mmloc.utils.progress import track
-from mmloc.visualization import draw_coco
+from mmloc.visualization import draw_coco, save_image
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,34 +66,24 @@ def main() -> None:
         else:
             print(f'The same toy set is already in {args.out}.')
         if args.preview:
-            write_preview(args.out, args.preview)
+            print('Drew',
+                  save_image(draw_preview(args.out), args.preview))
 
 
-def write_preview(folder: str, path: str) -> None:
+def draw_preview(folder: str) -> np.ndarray:
     """Draw the first labelled images of a set with their boxes.
 
     Args:
         folder (str): Folder of the set.
-        path (str): The picture to write.
 
-    Raises:
-        ValueError: No labelled split has images, or the picture cannot be
-            written.
+    Returns:
+        np.ndarray: A sheet, (H, W, 3), uint8, BGR.
     """
     for split in ('train', 'val'):
         ann_file = Path(folder) / 'annotations' / f'{split}.json'
         if json.loads(ann_file.read_text())['images']:
             break
-    sheet = draw_coco(str(ann_file), str(Path(folder) / split), 24)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = cv2.imwrite(path, sheet)
-    except cv2.error:
-        written = False
-    if not written:
-        raise ValueError(f'Cannot write the preview {path!r}, expected a '
-                         'name that ends in .png or .jpg.')
-    print(f'Drew {path}.')
+    return draw_coco(str(ann_file), str(Path(folder) / split), 24)
 
 
 if __name__ == '__main__':
