@@ -14,7 +14,7 @@ TARGET = 'mmengine.config.config'
 
 
 class _ConfigFinder:
-    """A finder that patches :data:`TARGET` right after it has been executed."""
+    """A finder that patches :data:`TARGET` once it has been executed."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):

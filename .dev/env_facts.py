@@ -41,10 +41,10 @@ def version(name):
 
 def opencv():
     """Print the installed flavours of OpenCV."""
-    names = {dist.metadata['Name'].lower() for dist in metadata.distributions()
-             if dist.metadata['Name']}
-    print(*sorted(name for name in names if name.startswith('opencv')),
-          sep='\n')
+    names = {dist.metadata['Name'] for dist in metadata.distributions()}
+    for name in sorted(filter(None, names)):
+        if name.lower().startswith('opencv'):
+            print(name)
 
 
 def unmet(*paths):

@@ -9,10 +9,6 @@ TORCHVISION=0.28.0
 MMCV=2.1.0
 OPENMMLAB=(mmengine==0.10.7 mmdet==3.3.0 mmpretrain==1.2.0)
 PYTHONS='Python 3.10, 3.11 or 3.12'
-# Peak of environment, kept downloads and their unpacking, in GB.
-TORCH_GB=12
-REST_GB=3
-
 usage() {
     cat <<'USAGE'
 Usage: bash tools/setup_env.sh [--tests] [--python PYTHON]
@@ -83,7 +79,7 @@ explain() {
     local text=$1 said=$2
     if grep -qiE 'no space left|errno 28' <<<"$said"; then
         die "The disk is full: free some space and run this again."
-    elif grep -qE 'Retrying \(|NewConnection|NameResolution|ProxyError|SSLError|Connection (refused|reset|timed out|aborted)|[Rr]ead timed out|Could not fetch URL|is unreachable' <<<"$said"; then
+    elif grep -qE 'Retrying \(|NewConnection|NameResolution|ProxyError|SSLError|Connection (refused|reset|timed out|aborted)|[Rr]ead timed out|Could not fetch URL|from versions: none|is unreachable' <<<"$said"; then
         die "The package index cannot be reached: check the network, or the \
 proxy and index settings of pip, and run this again; what was done is kept."
     elif grep -qE 'Killed|internal compiler error|Cannot allocate memory' <<<"$said"; then
@@ -105,15 +101,21 @@ ready() {
         --quiet --extras "${EXTRAS[@]}") >/dev/null 2>&1
 }
 
+# `need_disk A B`: A GB free for .venv and B GB for downloads.
 need_disk() {
-    local folder free
+    local folder gb free
     for folder in "$VENV" "$CACHE"; do
+        gb=$1
+        [[ $(disk_of "$VENV") != "$(disk_of "$CACHE")" ]] || gb=$(($1 + $2))
         free=$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1048576) }')
-        ((free >= $1)) || die "Only $free GB are free where $folder lies, but \
-up to $1 GB are needed: free some space, or set MMLOC_CACHE to a folder on \
-another disk, and run this again."
+        ((free >= gb)) || die "Only $free GB are free where $folder lies, but \
+$gb GB are needed: free some space, or set MMLOC_CACHE to a folder on another \
+disk, and run this again."
+        set -- "$2" "$1"
     done
 }
+
+disk_of() { df -Pk "$1" | awk 'NR == 2 { print $1 }'; }
 
 need_compiler() {
     local headers
@@ -157,12 +159,12 @@ install_torch() {
     torch=$(facts version torch)
     wanted=$(grep '^torch[><=]' requirements/runtime.txt)
     if [[ -z $torch ]]; then
-        need_disk "$TORCH_GB"
+        need_disk 6 5
         step "Installing torch $TORCH and torchvision $TORCHVISION" \
             install "torch===$TORCH" "torchvision==$TORCHVISION"
         return
     fi
-    if facts unmet requirements/runtime.txt | grep -qxF "$wanted"; then
+    if [[ $(facts unmet requirements/runtime.txt) == *"$wanted"* ]]; then
         die "$VENV has torch $torch, which is left alone, but mmloc needs \
 $wanted: install such a torch there yourself, or remove the folder, and run \
 this again."
@@ -184,16 +186,15 @@ folder, and run this again."
 keep_one_opencv() {
     local keep=$1 found
     mapfile -t found < <(facts opencv)
-    if ((${#found[@]} > 1)); then
-        step "Keeping $keep alone of ${found[*]}" \
+    if ((${#found[@]} != 1)); then
+        ((${#found[@]} == 0)) || step "Removing all of ${found[*]}" \
             "$PY" -m pip uninstall -y "${found[@]}"
         step "Installing $keep" install --no-deps "$keep"
     fi
     works cv2 && return
     # The flavour that needs no libraries of a desktop.
-    mapfile -t found < <(facts opencv)
-    step "Replacing ${found[*]}, which does not load here" \
-        "$PY" -m pip uninstall -y "${found[@]}"
+    step "Replacing OpenCV, which does not load here" \
+        "$PY" -m pip uninstall -y "$(facts opencv)"
     step "Installing opencv-python-headless" \
         install --no-deps opencv-python-headless
 }
@@ -203,11 +204,10 @@ install_packages() {
     mapfile -t before < <(facts opencv)
     mapfile -t needs < <(facts unmet requirements/build.txt \
         requirements/runtime.txt "${FILES[@]}")
-    if facts unmet requirements/mminstall.txt | grep -qv '^mmcv'; then
+    [[ -z $(facts unmet requirements/mminstall.txt | sed '/^mmcv/d') ]] ||
         needs+=("${OPENMMLAB[@]}")
-    fi
     if ((${#needs[@]})); then
-        need_disk "$REST_GB"
+        need_disk 1 1
         step "Installing ${needs[*]}" install "${needs[@]}"
     fi
     ((${#before[@]} == 1)) || before=(opencv-python)
@@ -239,10 +239,10 @@ build_mmcv() {
 install_mmcv() {
     local operators wheels attempt
     if works mmcv.ops &&
-        ! facts unmet requirements/mminstall.txt | grep -q '^mmcv'; then
+        [[ $(facts unmet requirements/mminstall.txt) != *mmcv* ]]; then
         return
     fi
-    operators=$(facts operators)
+    operators=$(facts operators 2>>"$LOG")
     if [[ $operators == cpu-no-nvcc ]]; then
         operators=cpu
         say "There is a GPU but no nvcc of the CUDA version of torch: mmcv \
@@ -309,7 +309,7 @@ main() {
     for active in $([[ -n $BASE ]] || command -v python python3) "$PY"; do
         if [[ -x $active ]] && ready "$active"; then
             say "Everything is there."
-            echo "$active"
+            "$active" -c 'import sys; print(sys.executable)'
             return
         fi
     done
@@ -318,4 +318,5 @@ main() {
     echo "$PY"
 }
 
-main "$@"
+# Sourced by its tests.
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

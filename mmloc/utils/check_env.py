@@ -10,9 +10,10 @@ import io
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Sequence
+from typing import NamedTuple
 
 OPENCV_FLAVOURS = ('opencv-python', 'opencv-python-headless',
                    'opencv-contrib-python', 'opencv-contrib-python-headless')
@@ -64,7 +65,7 @@ def check_python(version: Sequence[int] = sys.version_info) -> Row:
     return Row('python', found, '>=3.10,<3.13', '' if good else fix)
 
 
-def check_packages(extras: Sequence[str] = ('mim', )) -> List[Row]:
+def check_packages(extras: Sequence[str] = ('mim', )) -> list[Row]:
     """Check the versions that the installed metadata of mmloc asks for.
 
     Args:
@@ -72,7 +73,7 @@ def check_packages(extras: Sequence[str] = ('mim', )) -> List[Row]:
             of mmloc itself. Defaults to ``('mim', )``.
 
     Returns:
-        List[Row]: One row for mmloc and one for each requirement.
+        list[Row]: One row for mmloc and one for each requirement.
     """
     try:
         rows = [Row('mmloc', metadata.version('mmloc'), 'installed')]
@@ -223,14 +224,14 @@ def guarded(check: Callable[[], Row], name: str, wanted: str,
         return Row(name, _said(error), wanted, fix)
 
 
-def check_all(extras: Sequence[str] = ('mim', )) -> List[Row]:
+def check_all(extras: Sequence[str] = ('mim', )) -> list[Row]:
     """Run every check.
 
     Args:
         extras (Sequence[str]): See :func:`check_packages`.
 
     Returns:
-        List[Row]: The rows in the order of the table.
+        list[Row]: The rows in the order of the table.
     """
     rows = [check_python(), *check_packages(extras)]
     for check, name, wanted, fix in (
@@ -276,7 +277,7 @@ def show(rows: Sequence[Row]) -> None:
     Console().print(table)
 
 
-def main(argv: Sequence[str] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the checks and show them.
 
     Returns:
