@@ -62,10 +62,12 @@ class TransferReport:
 
     @property
     def partial(self) -> list[str]:
-        """list[str]: Modules of which only some tensors are loaded."""
+        """list[str]: Modules of which only some tensors are loaded, except
+        heads, whose predictors belong to their task."""
         return [
             name for name, module in self.modules.items()
             if 0 < len(module.loaded) < module.in_model
+            and not name.endswith('_head')
         ]
 
     def check(self) -> None:

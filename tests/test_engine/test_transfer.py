@@ -16,6 +16,7 @@ def test_every_tensor_has_one_fate():
     model = _state(backbone__conv__weight=3, backbone__conv__bias=1,
                    neck__conv__weight=4, rpn_head__conv__weight=2,
                    roi_head__bbox_head__fc__weight=5,
+                   roi_head__bbox_head__fc_cls__weight=8,
                    roi_head__mask_head__conv__weight=6)
     checkpoint = _state(backbone__conv__weight=3, neck__conv__weight=9,
                         roi_head__bbox_head__fc__weight=5,

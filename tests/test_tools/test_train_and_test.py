@@ -1,6 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """tools/train.py and tools/test.py on a real detector, in this process."""
 import importlib.util
+import io
 import json
 import pickle
 import subprocess
@@ -103,6 +104,28 @@ def test_train_resume_and_test(config, tmp_path, monkeypatch):
     assert 'tensors loaded' in text
     assert len(pickle.loads(out.read_bytes())) == 8
     assert len(list((tmp_path / 'test').rglob('images/*.jpg'))) == 8
+
+
+class _Terminal(io.StringIO):
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_one_live_line(config, tmp_path, monkeypatch):
+    screen = _Terminal()
+    monkeypatch.setattr(sys, 'stdout', screen)
+    _run(monkeypatch, 'train', config, '--work-dir', tmp_path / 'run',
+         '--cfg-options', 'train_cfg.max_epochs=2')
+    shown = screen.getvalue()
+    assert sys.stdout is screen
+    assert shown.rstrip().endswith('\x1b[?25h')  # the cursor is back
+    assert 'epoch 2/2' in shown
+    assert 'loss ' in shown
+    assert 'Epoch(train)' not in shown
+    assert 'Saving checkpoint at 2 epochs' in shown
+    assert 'coco/bbox_mAP:' in shown
+    assert 'Epoch(train) [2][4/4]' in _log(tmp_path / 'run')[0]
 
 
 def test_scaled_lr_and_transfer_report(config, tmp_path, monkeypatch):

@@ -68,4 +68,4 @@ default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(interval=max_epochs, max_keep_ckpts=1))
 
-load_from = 'work_dirs/insloc_r18_fpn_toy/last.pth'
+load_from = 'work_dirs/insloc_r18_fpn_toy/epoch_3.pth'

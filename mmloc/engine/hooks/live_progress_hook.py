@@ -17,22 +17,21 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from mmloc.registry import HOOKS
-
-_MiB = 1024**2
 
 
 @HOOKS.register_module()
 class LiveProgressHook(Hook):
     """Show one live line on a terminal in place of the logger's many.
 
-    The line has the epoch, a bar over all iterations, the loss, learning
-    rate, waiting time for data, rate, time left and memory (of the GPU, or
-    of this process on a CPU). Lines of the logger about single iterations
-    then go to the log file only; its other lines appear above the bar. If
-    the output is not a terminal, or on another rank than 0, the hook does
-    nothing.
+    The line has the epoch, a bar over all iterations, the time left, rate,
+    loss, learning rate, share of time spent waiting for data, and memory (of
+    the GPU, or of this process on a CPU). Lines of the logger about single
+    iterations then go to the log file only; its other lines appear above the
+    bar. If the output is not a terminal, or on another rank than 0, the hook
+    does nothing.
     """
 
     priority = 'VERY_LOW'
@@ -55,8 +54,8 @@ class LiveProgressHook(Hook):
         if self._progress is None:
             return
         epochs = getattr(runner.train_loop, 'max_epochs', 0) or 0
-        epoch = f'epoch {runner.epoch + 1}/{epochs} ' if epochs > 1 else ''
-        self._advance('train', epoch + _numbers(runner), runner.iter + 1)
+        epoch = f'epoch {runner.epoch + 1}/{epochs}' if epochs > 1 else 'train'
+        self._advance('train', runner.iter + 1, epoch, _numbers(runner))
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Show the bar of validation."""
@@ -69,7 +68,7 @@ class LiveProgressHook(Hook):
                        data_batch: Any = None,
                        outputs: Any = None) -> None:
         """Advance the bar of validation."""
-        self._advance('val', '', batch_idx + 1)
+        self._advance('val', batch_idx + 1)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         """Take the bar of validation away."""
@@ -87,7 +86,7 @@ class LiveProgressHook(Hook):
                         data_batch: Any = None,
                         outputs: Any = None) -> None:
         """Advance the bar of testing."""
-        self._advance('test', '', batch_idx + 1)
+        self._advance('test', batch_idx + 1)
 
     def after_run(self, runner: Runner) -> None:
         """Give the terminal back."""
@@ -114,13 +113,17 @@ class LiveProgressHook(Hook):
         # Refreshed by hand: a thread that holds the console's lock while a
         # data loader forks would block the worker.
         self._progress = Progress(
-            TextColumn('[bold]{task.description}'),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TextColumn('{task.fields[numbers]}', markup=False),
-            TextColumn('{task.fields[rate]} left'),
-            TimeRemainingColumn(compact=True),
+            TextColumn('{task.description}', table_column=_fixed()),
+            BarColumn(bar_width=8),
+            MofNCompleteColumn(table_column=_fixed()),
+            TimeRemainingColumn(compact=True, table_column=_fixed()),
+            # What a narrow terminal has no room for is cut off here.
+            TextColumn(
+                '{task.fields[numbers]}',
+                markup=False,
+                table_column=_fixed(overflow='crop', ratio=1)),
             console=Console(file=sys.stdout),
+            expand=True,
             auto_refresh=False,
             speed_estimate_period=60)
         self._progress.start()
@@ -136,21 +139,32 @@ class LiveProgressHook(Hook):
     def _add(self, name: str, total: int, completed: int = 0) -> None:
         if self._progress is not None:
             self._tasks[name] = self._progress.add_task(
-                name, total=total, completed=completed, numbers='', rate='')
+                name, total=total, completed=completed, numbers='')
             self._shown = 0.
 
-    def _advance(self, name: str, numbers: str, completed: int) -> None:
+    def _advance(self,
+                 name: str,
+                 completed: int,
+                 description: str | None = None,
+                 numbers: str = '') -> None:
         if self._progress is None:
             return
-        task = self._progress.tasks[self._progress.task_ids.index(
-            self._tasks[name])]
-        rate = f'{task.speed:.2f} it/s' if task.speed else ''
+        task = next(task for task in self._progress.tasks
+                    if task.id == self._tasks[name])
+        rate = f'{task.speed:.2f} it/s ' if task.speed else ''
         self._progress.update(
-            task.id, completed=completed, numbers=numbers, rate=rate)
+            task.id,
+            completed=completed,
+            description=description,
+            numbers=rate + numbers)
         now = self._progress.get_time()
         if now - self._shown > 0.1 or completed == task.total:
             self._progress.refresh()
             self._shown = now
+
+
+def _fixed(**kwargs) -> Column:
+    return Column(no_wrap=True, **kwargs)
 
 
 def _not_about_iterations(record: logging.LogRecord) -> bool:
@@ -160,17 +174,19 @@ def _not_about_iterations(record: logging.LogRecord) -> bool:
 
 
 def _numbers(runner: Runner) -> str:
-    """Loss, learning rate, waiting time for data and memory."""
+    """Loss (mean of 10), learning rate, time spent waiting for data, and
+    memory."""
     scalars = runner.message_hub.log_scalars
-    parts = [
-        f'{label} {scalars[key].current():{style}}'
-        for label, key, style in (('loss', 'train/loss', '.4g'),
-                                  ('lr', 'train/lr', '.2e'),
-                                  ('data', 'train/data_time', '.3f'))
-        if key in scalars
-    ]
+    parts = []
+    if 'train/loss' in scalars:
+        parts.append(f'loss {scalars["train/loss"].mean(10):.4g}')
+    if 'train/lr' in scalars:
+        parts.append(f'lr {scalars["train/lr"].current():.1e}')
+    if 'train/data_time' in scalars:
+        wait = scalars['train/data_time'].mean(10)
+        parts.append(f'data {wait / scalars["train/time"].mean(10):.0%}')
     if torch.cuda.is_available():
-        memory = torch.cuda.max_memory_allocated() / _MiB
+        memory = torch.cuda.max_memory_allocated() / 1024**3
     else:  # in KiB on Linux
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return ' '.join([*parts, f'mem {memory:.0f}M'])
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    return ' '.join([*parts, f'mem {memory:.1f}G'])
