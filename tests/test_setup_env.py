@@ -121,6 +121,13 @@ def test_python_that_does_not_exist(checkout):
     assert 'no-such-python is not Python 3.10' in said
 
 
+def test_python_other_than_that_of_the_environment(with_venv):
+    add_command(with_venv, 'newer', 'echo Python 3.12.99')
+    said = sentence(
+        run_setup(with_venv, '--python', str(with_venv / 'bin/newer')))
+    assert re.search(r'\.venv is made from Python 3\.[\d.]+, which', said)
+
+
 def test_python_without_venv(checkout):
     blocked = ('import sys; sys.modules["ensurepip"] = None; '
                'sys.argv[:1] = []; exec(compile(sys.argv[1] if '
@@ -234,7 +241,7 @@ def test_progress_of_the_build(checkout):
     lines = '; '.join(
         f'echo "  [{k}/4] c++ -c file"; sleep 1.1' for k in range(1, 5))
     done = run_setup(checkout, script=use(
-        f"{{ {lines}; }} | (SECONDS=1000; progress)").replace(
+        f'{{ {lines}; }} | (SECONDS=1000; progress)').replace(
             'source tools/setup_env.sh',
             'source <(sed "s/last >= 20/1/" tools/setup_env.sh)'))
     assert re.search(r'compiled 2 of 4 files, 50 %, about 0:0[1-9] left',

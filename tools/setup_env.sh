@@ -38,15 +38,16 @@ clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 # Shows what the command whose output is read is doing: a live line on a
 # terminal, a line every now and then elsewhere.
 progress() {
-    local line='' doing='' start=$SECONDS last=$SECONDS compile=-1 k n eta
+    local line='' doing='' start=$SECONDS last=$SECONDS first=0 k n left
     while true; do
         if IFS= read -r -t 1 line; then
             if [[ $line =~ ^\ *\[([0-9]+)/([0-9]+)\]\  ]]; then
                 k=${BASH_REMATCH[1]} n=${BASH_REMATCH[2]}
-                ((compile >= 0)) || compile=$SECONDS
-                eta=$(((SECONDS - compile) * (n - k) / k))
+                ((k > 1)) || first=$SECONDS
+                left=$(((SECONDS - first) * (n - k) / (k > 1 ? k - 1 : 1)))
                 doing="compiled $k of $n files, $((100 * k / n)) %, about \
-$(clock "$eta") left"
+$(clock "$left") left"
+                ((k > 1)) || doing="compiled 1 of $n files"
             elif [[ $line =~ ^\ *(Collecting|Downloading|Building|Preparing|Installing|Using\ cached)\  ]]; then
                 doing=${line#"${line%%[! ]*}"}
             fi
@@ -263,6 +264,11 @@ gets its operators for the CPU only."
 set_up() {
     local wheel
     mkdir -p "$VENV" "$CACHE/tmp"
+    if command -v flock >/dev/null; then
+        exec 9>"$CACHE/lock"
+        flock -n 9 || say "Waiting for another set-up to end."
+        flock 9
+    fi
     : >"$LOG"
     TMPDIR=$(mktemp -d "$CACHE/tmp/XXXXXX")
     trap 'rm -rf "$TMPDIR"' EXIT
@@ -306,6 +312,10 @@ main() {
     cd "$ROOT"
     # Where packages would leave their own caches.
     export XDG_CACHE_HOME=$CACHE MPLCONFIGDIR=$CACHE/matplotlib
+    if [[ -n $BASE && -x $PY && $("$BASE" -V 2>&1) != "$("$PY" -V)" ]]; then
+        die "$VENV is made from $("$PY" -V), which $BASE is not: remove that \
+folder and run this again."
+    fi
     for active in $([[ -n $BASE ]] || command -v python python3) "$PY"; do
         if [[ -x $active ]] && ready "$active"; then
             say "Everything is there."

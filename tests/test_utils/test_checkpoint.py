@@ -79,7 +79,7 @@ def test_torch_refuses_them_by_itself(trained):
     allowed = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     try:
-        with pytest.raises(pickle.UnpicklingError, match='getattr|History'):
+        with pytest.raises(pickle.UnpicklingError, match=r'getattr|History'):
             torch.load(trained[1], weights_only=True)
     finally:
         torch.serialization.add_safe_globals(allowed)
