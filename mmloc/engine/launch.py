@@ -103,14 +103,20 @@ def set_amp(cfg: Config, dtype: str | None) -> None:
             'bfloat16' (without, on any device). None leaves the config.
 
     Raises:
-        ValueError: If float16 is asked for without a GPU, or the config's
-            optimizer wrapper is one that a flag cannot replace.
+        ValueError: If float16 is asked for without a GPU, bfloat16 for a
+            detector with an RPN, or the config's optimizer wrapper is one
+            that a flag cannot replace.
     """
     if dtype is None:
         return
     if dtype == 'float16' and not torch.cuda.is_available():
         raise ValueError('--amp float16 needs a GPU and none is visible; use '
                          '--amp bfloat16, or train without --amp')
+    if dtype == 'bfloat16' and 'rpn_head' in cfg.get('model', {}):
+        raise ValueError(
+            '--amp bfloat16 cannot train a detector with an RPN, because the '
+            'NMS and RoIAlign of mmcv 2.1 lack bfloat16; use --amp float16 '
+            'on a GPU, or train without --amp')
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in _PLAIN_WRAPPERS:
         raise ValueError(f'--amp cannot replace optim_wrapper.type={kind!r}; '

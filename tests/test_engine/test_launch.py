@@ -80,6 +80,12 @@ def test_amp(cfg, monkeypatch):
         type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(lr=0.1))
 
 
+def test_amp_bfloat16_is_refused_for_two_stage_detectors(cfg):
+    cfg.model = dict(rpn_head=dict(type='RPNHead'))
+    with pytest.raises(ValueError, match='lack bfloat16'):
+        launch.set_amp(cfg, 'bfloat16')
+
+
 def test_amp_leaves_special_wrappers(cfg):
     cfg.optim_wrapper.type = 'DeepSpeedOptimWrapper'
     with pytest.raises(ValueError, match='DeepSpeedOptimWrapper'):

@@ -11,4 +11,6 @@ model = dict(
     neck=_base_.from_insloc.neck,
     roi_head=dict(bbox_head=_base_.from_insloc.bbox_head))
 
+custom_hooks = [*_base_.custom_hooks, dict(type='mmloc.PreciseBNHook')]
+
 load_from = 'work_dirs/insloc_r50_fpn_8xb32-coslr-200e_in1k/epoch_200.pth'

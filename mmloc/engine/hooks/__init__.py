@@ -1,6 +1,10 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from .live_progress_hook import LiveProgressHook
+from .precise_bn_hook import PreciseBNHook
 from .target_interval_hook import TargetIntervalHook
 from .transfer_report_hook import TransferReportHook
 
-__all__ = ['LiveProgressHook', 'TargetIntervalHook', 'TransferReportHook']
+__all__ = [
+    'LiveProgressHook', 'PreciseBNHook', 'TargetIntervalHook',
+    'TransferReportHook'
+]
