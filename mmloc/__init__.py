@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+import warnings
 from importlib import metadata
 
 from .version import __version__
@@ -44,6 +45,9 @@ def _check_versions() -> None:
                 f'{found or "none"}: run "bash tools/setup_env.sh" in a '
                 'checkout of mmloc, or install a version in that range.')
 
+
+# mmengine imports it for every base of another package.
+warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
 
 # The environment check has to show its table where these would raise.
 if 'mmloc.utils.check_env' not in sys.orig_argv:

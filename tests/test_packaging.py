@@ -120,6 +120,33 @@ def test_inherits_in_a_project_that_does_not_import_mmloc(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('installed', ['wheel'], indirect=True)
+def test_mmdet_trains_what_inherits_from_mmloc(installed, tmp_path):
+    """Pretraining, then a detector that starts from it, by mmdet's tool."""
+    program = ('import mmdet, mmloc, pathlib; '
+               'print(*(pathlib.Path(package.__file__).parent / ".mim/tools" '
+               'for package in (mmloc, mmdet)), sep="\\n")')
+    options = dict(cwd=tmp_path, env={
+        **clean_environment(), 'OMP_NUM_THREADS': '1'})
+    ours, theirs = run([installed, '-c', program], **options).splitlines()
+    run([installed, f'{ours}/dataset_tools/make_toy_dataset.py',
+         '--unlabeled', '4', '--train', '4', '--val', '2'], **options)
+    for name, base, lines in (
+        ('pretrain', 'insloc_r18_fpn_toy', ''),
+        ('detector', 'downstream/faster-rcnn_r18-insloc-pre_fpn_toy',
+         "load_from = 'pretrain/epoch_1.pth'\n"),
+    ):
+        (tmp_path / f'{name}.py').write_text(
+            f"_base_ = 'mmloc::insloc/{base}.py'\n{lines}"
+            'train_dataloader = dict(batch_size=2, num_workers=0, '
+            'persistent_workers=False)\n'
+            'train_cfg = dict(max_epochs=1)\n')
+        run([installed, f'{theirs}/train.py', f'{name}.py', '--work-dir',
+             name], **options)
+        assert (tmp_path / name / 'epoch_1.pth').is_file()
+
+
+@pytest.mark.slow
 def test_python_starts_without_mmloc(wheels, tmp_path):
     """Somebody may remove the package by hand and leave the start-up file."""
     run([sys.executable, '-m', 'venv', '--without-pip', tmp_path])
@@ -135,7 +162,7 @@ def test_python_starts_without_mmloc(wheels, tmp_path):
 
 
 @pytest.mark.slow
-def test_wheel_is_complete(wheels):
+def test_wheel_is_complete(wheels, source):
     with zipfile.ZipFile(wheels['wheel']) as wheel:
         names = set(wheel.namelist())
         record = next(name for name in names if name.endswith('/RECORD'))
@@ -148,10 +175,10 @@ def test_wheel_is_complete(wheels):
                 assert (digest, size) == (f'sha256={real}', str(len(content)))
         assert {row[0] for row in rows} == names
         assert wheel.read('mmloc/.mim/model-index.yml').decode() == (
-            ROOT / 'model-index.yml').read_text()
+            source / 'model-index.yml').read_text()
     for folder in ('configs', 'tools'):
-        wanted = {f'mmloc/.mim/{path.relative_to(ROOT).as_posix()}'
-                  for path in (ROOT / folder).rglob('*')
+        wanted = {f'mmloc/.mim/{path.relative_to(source).as_posix()}'
+                  for path in (source / folder).rglob('*')
                   if path.is_file() and '__pycache__' not in path.parts}
         assert wanted <= names
     assert '_mmloc_bases.pth' in names
