@@ -11,6 +11,7 @@ from mmloc.utils.cli import user_errors
 
 
 def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path, or package::path of a config')
     parser.add_argument('checkpoint', help='the weights to evaluate')
@@ -39,6 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_config(args: argparse.Namespace) -> Config:
+    """Apply the flags to the config."""
     cfg = launch.load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     launch.require(cfg, 'test_dataloader', 'test_cfg', 'test_evaluator')
@@ -51,6 +53,7 @@ def make_config(args: argparse.Namespace) -> Config:
 
 
 def main() -> None:
+    """Run the tool."""
     args = parse_args()
     with user_errors(args.traceback):
         cfg = make_config(args)

@@ -182,8 +182,8 @@ def set_start(cfg: Config,
     start = cfg.get('load_from')
     if start and '://' not in start and not Path(start).is_file():
         raise FileNotFoundError(
-            f'checkpoint {start!r} is not a file; give the path of a .pth '
-            'file, or an address such as https://...')
+            f'checkpoint {start!r} is not a file; train it first, or give '
+            'the path or address (https://...) of another one')
     return note
 
 
