@@ -19,12 +19,39 @@ GOLDEN = Path(
                    Path(__file__).parents[1] / 'data' / 'golden'))
 
 
+#: Largest error of each quantity compared so far, and its kind.
+ERRORS = {}
+
+
 def load_case(name: str) -> tuple:
     """Return scalars and arrays of a case, or skip if the set lacks it."""
     if not (GOLDEN / f'{name}.json').exists():
         pytest.skip(f'the set in {GOLDEN} has no case {name}')
     return (json.loads((GOLDEN / f'{name}.json').read_text()),
             np.load(GOLDEN / f'{name}.npz'))
+
+
+def assert_close(quantity: str,
+                 ours,
+                 reference,
+                 rtol: float = 0,
+                 atol: float = 0) -> None:
+    """Compare, and note the largest error for the summary of the run.
+
+    Args:
+        quantity (str): Name in the summary.
+        ours, reference (array_like): Of equal shape.
+        rtol (float): Allowed error relative to the reference.
+        atol (float): Allowed absolute error. If only it is given, the noted
+            error is absolute.
+    """
+    ours, reference = np.asarray(ours), np.asarray(reference)
+    error = np.abs(ours - reference)
+    if rtol:
+        error = error / np.maximum(np.abs(reference), atol / rtol + 1e-300)
+    worst = max(error.max(initial=0), ERRORS.get(quantity, (0, ''))[0])
+    ERRORS[quantity] = (worst, 'relative' if rtol else 'absolute')
+    np.testing.assert_allclose(ours, reference, rtol=rtol, atol=atol)
 
 
 def reference_value(name: str, shape: tuple) -> torch.Tensor:
