@@ -19,6 +19,8 @@ PALETTE = {
     'purple': (167, 121, 204),
     'black': (0, 0, 0),
 }
+#: Of the JPEGs that are written: no visible loss at a third of the size.
+JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 90]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -124,7 +126,8 @@ def save_image(image: np.ndarray, path: str) -> str:
         raise ValueError(f'Cannot write the image {str(path)!r}, expected a '
                          'name that ends in .png or .jpg.')
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(target), image):
+    photo = target.suffix.lower() in ('.jpg', '.jpeg')
+    if not cv2.imwrite(str(target), image, JPEG_OPTIONS if photo else []):
         raise ValueError(f'Cannot write the image {str(path)!r}; check the '
                          'permissions and the free space.')
     return str(target)

@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .drawing import JPEG_OPTIONS
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -155,9 +157,7 @@ class Report:
         Returns:
             Report: The report.
         """
-        kind, options = 'png', []
-        if photo:
-            kind, options = 'jpeg', [cv2.IMWRITE_JPEG_QUALITY, 90]
+        kind, options = ('jpeg', JPEG_OPTIONS) if photo else ('png', [])
         _, data = cv2.imencode(f'.{kind}', image, options)
         data = base64.b64encode(data).decode()
         text = escape(caption)
