@@ -191,6 +191,7 @@ def test_torchvision_of_a_torch_that_is_there(with_venv, torch, torchvision):
     assert asked == f'Installing --no-deps torchvision=={torchvision}\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('there', 'before', 'kept', 'broken'), [
     (['opencv_python_headless'], 'opencv_python_headless',
      'opencv-python-headless', ''),
@@ -237,6 +238,7 @@ def write_opencv(path, broken=False):
             wheel.writestr(file, text)
 
 
+@pytest.mark.slow
 def test_progress_of_the_build(checkout):
     lines = '; '.join(
         f'echo "  [{k}/4] c++ -c file"; sleep 1.1' for k in range(1, 5))
@@ -262,6 +264,30 @@ def test_wheel_that_does_not_load_is_built_again(with_venv):
     assert [path.name for path in
             (with_venv / 'cache/wheels/a-key').iterdir()
             ] == ['mmcv-2.1.0-new.whl']
+
+
+@pytest.mark.parametrize(('gpu', 'nvcc', 'wanted'), [
+    (True, '13.1', 'cu13.0-sm90'), (True, '12.4', 'cpu-no-nvcc'),
+    (True, None, 'cpu-no-nvcc'), (False, '13.0', 'cpu')])
+def test_operators_that_mmcv_is_built_with(gpu, nvcc, wanted, tmp_path):
+    """With a stand-in for torch, since a GPU may not be there."""
+    for name, text in {
+            'torch/__init__.py':
+            'class cuda:\n    is_available = staticmethod('
+            f'lambda: {gpu})\n    get_device_capability = staticmethod('
+            "lambda: (9, 0))\nclass version:\n    cuda = '13.0'\n",
+            'torch/utils/__init__.py': '',
+            'torch/utils/cpp_extension.py':
+            f'CUDA_HOME = {str(tmp_path) if nvcc else None!r}\n'}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    add_command(tmp_path, 'nvcc',
+                f'echo Cuda compilation tools, release {nvcc}, V{nvcc}.1')
+    done = subprocess.run(
+        [sys.executable, ROOT / '.dev/env_facts.py', 'operators'],
+        env={**os.environ, 'PYTHONPATH': str(tmp_path)},
+        capture_output=True, text=True)
+    assert done.stdout == f'{wanted}\n', done.stderr
 
 
 def test_key_of_a_built_wheel():
