@@ -38,11 +38,12 @@ def parse_args():
     """Read and check the command line."""
     parser = argparse.ArgumentParser(
         prog='bash tools/quickstart.sh',
+        usage='%(prog)s [options]',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.error = lambda text: fail(f'{text}; --help lists the options')
     add = parser.add_argument
-    add('--seed', type=int, default=0,
+    add('--seed', type=int, default=0, metavar='N',
         help='of the trainings; the toy set stays the same (default 0)')
     add('--work-dir', metavar='DIR',
         help='a new folder for all results (default work_dirs/quickstart, or '
@@ -52,17 +53,18 @@ def parse_args():
     add = parser.add_argument_group('your own images').add_argument
     add('--images', metavar='DIR',
         help='pretrain on the images in this folder and those below it')
-    add('--config', help=f'pretraining config (default {FOLDER}; without a '
+    add('--config', metavar='FILE',
+        help=f'pretraining config (default {FOLDER}; without a '
         f'GPU {TOY})')
-    add('--epochs', type=int, help="in place of the config's")
-    add('--batch-size', type=int,
+    add('--epochs', type=int, metavar='N', help="in place of the config's")
+    add('--batch-size', type=int, metavar='N',
         help="in place of the config's; the learning rate follows")
     add = parser.add_argument_group('the toy set').add_argument
     add('--toy-dir', metavar='DIR',
         help='where it is, or is made (default data/toy)')
-    add('--toy-images', nargs=3, type=int, metavar='N',
-        help='how many without labels, to train on and to evaluate on '
-        '(default 2000 200 200)')
+    add('--toy-images', nargs=3, type=int,
+        metavar=('UNLABELED', 'TRAIN', 'VAL'),
+        help='how many images, instead of those of make_toy_dataset.py')
     add('--finetune-options', nargs='+', default=[], metavar='KEY=VALUE',
         help='replace settings of the detector configs')
     add('--check', action='store_true', help=argparse.SUPPRESS)
@@ -91,9 +93,11 @@ def check_args(args):
     for name in ('work_dir', 'toy_dir'):
         path = getattr(args, name)
         # --cfg-options, which carry these paths, drop blanks and split.
-        if not args.images and path and re.search(r'[\s,\'"()\[\]]', path):
-            fail(f'the path {path!r} has a blank, comma, quote or bracket; '
-                 'choose one without')
+        if args.images or not path:
+            continue
+        if re.search(r'[\s,\'"()\[\]]', short(path)):
+            fail(f'the path {short(path)!r} has a blank, comma, quote or '
+                 'bracket; choose one without')
 
 
 def taken(folder):
@@ -171,7 +175,7 @@ class Quickstart:
             json.dumps(notes, indent=2))
         sys.path.insert(0, str(ROOT / 'tools' / 'analysis_tools'))
         from quickstart_report import show
-        os.chdir(ROOT)
+        os.chdir(ROOT)  # which the paths in the configs start from
         show(self.work_dir)
 
 
@@ -263,7 +267,8 @@ def main():
     if args.check:
         return
     # The tool that runs now is to end too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     begin = time.monotonic()
 
     from mmloc.utils.cli import explain
@@ -275,9 +280,10 @@ def main():
         start.report()
         start.say(f'Done in {clock(time.monotonic() - begin)}.')
     except KeyboardInterrupt:
-        resume = f'; {start.command} --resume goes on' if (
-            args.images and start and start.command) else ''
-        print(f'interrupted{resume}', file=sys.stderr)
+        print('interrupted', file=sys.stderr)
+        if args.images and start and start.command:
+            print(f'To go on, run in {ROOT}:\n{start.command} --resume',
+                  file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         sentence = explain(error)

@@ -2,6 +2,7 @@
 """Long commands one after the other: a line for each, its output in a file."""
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ def run_stage(title: str,
     with open(log, 'w', encoding='utf-8') as file, subprocess.Popen(
             command, cwd=cwd, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            encoding='utf-8', errors='replace',
+            encoding='utf-8', errors='replace', start_new_session=True,
             # Its progress lines are read here, where no terminal is.
             env=dict(os.environ, PYTHONUNBUFFERED='1', FORCE_COLOR='')
     ) as process, _live_line(console, title) as live:
@@ -90,7 +91,8 @@ def run_stage(title: str,
                         shown = now
                         _print(console, now - start, f'{title}: {doing}')
         except BaseException:
-            process.terminate()
+            # Its data loaders' workers too, which would outlive it.
+            os.killpg(process.pid, signal.SIGTERM)
             raise
     seconds = time.monotonic() - start
     if process.returncode:

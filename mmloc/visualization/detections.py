@@ -66,7 +66,8 @@ def draw_coco_detections(ann_file: str,
                          img_folder: str,
                          results: Mapping,
                          num: int = 6,
-                         score_thr: float = 0.3) -> np.ndarray:
+                         score_thr: float = 0.3,
+                         side: int = 256) -> np.ndarray:
     """Do :func:`draw_detections` on the files of an evaluation.
 
     Args:
@@ -78,6 +79,7 @@ def draw_coco_detections(ann_file: str,
         num (int): How many images, the first ones with an object.
             Defaults to 6.
         score_thr (float): Detections below it are left out. Defaults to 0.3.
+        side (int): Longer side of an image in pixels. Defaults to 256.
 
     Returns:
         np.ndarray: The sheet, (H, W, 3), uint8, BGR.
@@ -104,7 +106,7 @@ def draw_coco_detections(ann_file: str,
         predictions[name] = [found.get(i['id'], nothing) for i in infos]
     return draw_detections(
         images, [truth[info['id']] for info in infos], predictions,
-        [cat['name'] for cat in coco['categories']], score_thr)
+        [cat['name'] for cat in coco['categories']], score_thr, side)
 
 
 def match_detections(found: dict, truth: dict) -> np.ndarray:

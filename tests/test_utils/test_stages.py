@@ -2,6 +2,8 @@
 import io
 import re
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -94,9 +96,14 @@ def test_the_command_ends_with_an_interruption(tmp_path, monkeypatch):
 
     monkeypatch.setattr(stages, 'describe_progress', interrupt)
     log = tmp_path / 'log'
-    code = ('import time; print(1, flush=True); time.sleep(20); '
-            'open("end", "w")')
+    # A process of the command, as a data loader's worker is.
+    command = ['bash', '-c', 'sleep 60 & echo $!; wait; touch end']
     with pytest.raises(KeyboardInterrupt):
-        run_stage('Train', python(code), log, tmp_path, quiet())
-    assert log.read_text() == '1\n'
+        run_stage('Train', command, log, tmp_path, quiet())
     assert not (tmp_path / 'end').exists()
+    status = Path(f'/proc/{int(log.read_text())}/status')
+    for _ in range(100):
+        if not status.exists() or 'zombie' in status.read_text():
+            return
+        time.sleep(0.1)
+    pytest.fail('the process of the command goes on')

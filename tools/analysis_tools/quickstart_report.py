@@ -182,17 +182,22 @@ def make_report(run: Run) -> Report:
     if toy:
         report.section('Result').text(_outcome(run))
         report.table(COLUMNS, run.results()).text(REMARK)
+        report.section('What the detectors found')
+        report.figure(_detections(run), DETECTIONS, photo=True)
     else:
         report.section('The weights').code(how_to_use(run))
         if run.skipped():
             report.text(SKIPPED.format(run.skipped()))
-    report.section('What the network is trained on')
+    report.section('What InsLoc is trained on')
     report.figure(composites(run.config('pretrain')), COMPOSITES, photo=True)
-    report.section('Pretraining')
-    report.figure(draw_loss_curve(run.work_dir / 'pretrain'),
-                  CURVES)
+    report.section('The pretraining')
+    report.figure(draw_loss_curve(run.work_dir / 'pretrain'), CURVES)
     if toy:
-        _add_detectors(report, run)
+        report.section('The training of the detectors')
+        logs = {name: run.work_dir / stage for stage, name in STARTS.items()}
+        report.figure(draw_curves(logs, 'loss', 'training loss', 'iteration'))
+        report.text('What the detector took from the pretraining:')
+        report.code(run.transfer('from_insloc'))
     report.section('How to get this again')
     report.code('\n'.join(stage['command'] for stage in run.stages))
     report.table(('step', 'time'), [(stage['title'], clock(stage['seconds']))
@@ -211,21 +216,14 @@ def _outcome(run: Run) -> str:
             f'{run.seed}; the difference is {insloc - scratch:+.1f} AP.')
 
 
-def _add_detectors(report: Report, run: Run) -> None:
-    logs = {name: run.work_dir / stage for stage, name in STARTS.items()}
-    report.section('Training the detectors')
-    report.figure(
-        draw_curves(logs, 'loss', 'loss of the detector', 'iteration'))
-    report.text('What the detector took from the pretraining:')
-    report.code(run.transfer('from_insloc'))
+def _detections(run: Run) -> np.ndarray:
     data = run.config('from_insloc').val_dataloader.dataset
     root = Path(data.data_root)
-    report.section('What they found').figure(
-        draw_coco_detections(
-            root / data.ann_file, root / data.data_prefix.img,
-            {name: log / 'val.bbox.json' for name, log in logs.items()},
-            num=4),
-        DETECTIONS, photo=True)
+    found = {name: run.work_dir / stage / 'val.bbox.json'
+             for stage, name in STARTS.items()}
+    return draw_coco_detections(
+        root / data.ann_file, root / data.data_prefix.img, found, num=4,
+        side=320)
 
 
 def how_to_use(run: Run) -> str:
@@ -258,8 +256,9 @@ def show(work_dir: str) -> None:
             start from the current folder.
     """
     run = Run(work_dir)
-    page = make_report(run).write(run.work_dir / 'report.html')
     console = Console(soft_wrap=True, highlight=False)
+    with console.status('Drawing the report'):
+        page = make_report(run).write(run.work_dir / 'report.html')
     if 'from_insloc' in run.seconds:
         table = Table(*COLUMNS, box=box.SIMPLE_HEAD)
         for row in run.results():
