@@ -261,14 +261,19 @@ def adapt(cfg, args):
     return num, num // loader.batch_size
 
 
+def end(number, _):
+    """End on a signal, and with this program the tool that runs now."""
+    print(f'ended by signal {number}', file=sys.stderr)
+    sys.exit(128 + number)
+
+
 def main():
     """Run all stages."""
     args = parse_args()
     if args.check:
         return
-    # The tool that runs now is to end too.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        signal.signal(number, end)
     begin = time.monotonic()
 
     from mmloc.utils.cli import explain

@@ -63,7 +63,7 @@ def run_script(cwd, *args):
     (['--images', '.', '--toy-dir', 'x'], '--toy-dir can only be used'),
     (['--batch-size', '4'], '--batch-size can only be used with --images'),
     (['--work-dir', 'full'], "'full' is not empty"),
-    (['--toy-dir', 'a b'], "'a b' has a blank"),
+    (['--toy-dir', 'a b'], "a b' has a blank"),
     (['--seeed', '1'], '--seeed 1; --help lists'),
     (['--seed', 'one'], "invalid int value: 'one'; --help lists"),
 ])

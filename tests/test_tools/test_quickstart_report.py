@@ -3,6 +3,8 @@ import importlib.util
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -71,6 +73,18 @@ def test_fitting_detectors(tool, config, first):
     assert {Path(file).name.split('-')[1][4:] for file in found} == {depth}
     cfg.model.backbone.depth = 101
     assert tool.fitting_detectors(cfg) == []
+
+
+def test_composites_are_the_same_each_time(tool, tmp_path):
+    for i in range(5):
+        image = np.random.randint(0, 255, (64, 64, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f'{i}.jpg'), image)
+    cfg = Config.fromfile(ROOT / 'configs/insloc/insloc_r18_fpn_toy.py')
+    cfg.train_dataloader.dataset.dataset.update(
+        data_root=str(tmp_path), data_prefix=dict(img=''))
+    first, second = tool.composites(cfg, 3), tool.composites(cfg, 3)
+    assert np.array_equal(first, second)
+    assert first.std() > 10
 
 
 def test_no_run(tool, tmp_path):

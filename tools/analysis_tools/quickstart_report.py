@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import re
 import shlex
 from importlib import metadata
@@ -129,7 +130,8 @@ def composites(cfg: Config, num: int = 4) -> np.ndarray:
     """
     init_default_scope(cfg.default_scope)
     # The log of the training has named unreadable images already.
-    MMLogger.get_instance('quickstart_report', log_level='ERROR')
+    MMLogger.get_instance('quickstart_report').setLevel('ERROR')
+    random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
@@ -222,7 +224,7 @@ def _detections(run: Run) -> np.ndarray:
     found = {name: run.work_dir / stage / 'val.bbox.json'
              for stage, name in STARTS.items()}
     return draw_coco_detections(
-        root / data.ann_file, root / data.data_prefix.img, found, num=4,
+        root / data.ann_file, root / data.data_prefix.img, found, num=3,
         side=320)
 
 
