@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import bbox2roi
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -107,12 +106,12 @@ def test_queue_receives_one_key_per_region():
 
 def test_augmented_boxes_act_on_their_levels_only():
     model = build()
-    rois = model.query_rois(make_batch()[1]['query'])
     samples = make_batch()[1]['query']
-    pasted = bbox2roi([s.gt_instances.bboxes for s in samples])
-    augmented = bbox2roi([s.gt_instances.aug_bboxes for s in samples])
-    for level, expected in enumerate([pasted] * 3 + [augmented]):
-        assert torch.equal(rois[level], expected)
+    pasted = [s.gt_instances.bboxes for s in samples]
+    augmented = [s.gt_instances.aug_bboxes for s in samples]
+    for boxes, expected in zip(
+            model.query_boxes(samples), [pasted] * 3 + [augmented]):
+        assert all(torch.equal(a, b) for a, b in zip(boxes, expected))
 
 
 def test_no_augmentation_needs_no_augmented_boxes():
@@ -145,6 +144,30 @@ def test_stacking_the_levels_shares_batch_statistics():
     assert batches == {True: 1, False: 4}
 
 
+def test_splits_have_batch_statistics_of_their_own():
+    model = build(bn_splits=3)
+    losses = model(*make_batch((2, 0, 1, 1)), mode='loss')
+    total(losses).backward()
+    # 4 images make 2 + 2.
+    for net in (model, model.target.module):
+        assert net.backbone.bn1.num_batches_tracked.item() == 2
+    assert model.head.queue.pointer.item() == 4
+
+
+def test_splitting_permutes_and_restores_the_keys():
+    """Without batch statistics splitting changes nothing."""
+    batch = make_batch((2, 0, 1, 1))
+    outputs = []
+    for bn_splits in (1, 2):
+        model = build(bn_splits=bn_splits).eval()
+        model.target.eval()
+        with torch.no_grad():
+            outputs.append(
+                model.encode_key(batch[0]['key'], batch[1]['key']))
+    for one, split in zip(*outputs):
+        torch.testing.assert_close(one, split, rtol=1e-4, atol=1e-5)
+
+
 def test_canvas_need_not_be_square():
     model = build()
     inputs, samples = make_batch()
@@ -169,6 +192,8 @@ def test_gradient_descent_lowers_the_loss():
     assert losses == sorted(losses, reverse=True)
 
 
-def test_rejects_unknown_levels():
+def test_rejects_bad_arguments():
     with pytest.raises(ValueError, match='levels 0 to 3'):
         build(augmented_levels=(4, ))
+    with pytest.raises(ValueError, match='bn_splits is 0'):
+        build(bn_splits=0)

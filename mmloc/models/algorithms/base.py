@@ -8,6 +8,7 @@ pyramid, C channels, Q length of the queue, S side of a pooled region.
 from collections.abc import Sequence
 
 import torch
+from mmdet.structures.bbox import bbox2roi
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
@@ -35,6 +36,12 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         stack_levels (bool): Whether the levels pass box head and projector
             as one batch, sharing the BatchNorm statistics (InsLoc), or one
             after the other (SoCo). Defaults to False.
+        bn_splits (int): Number of equal parts into which a batch is cut.
+            They pass the networks one after the other, each with its own
+            BatchNorm statistics, as if each were on a GPU of its own. A
+            single process needs more than 1, or query and key of a sample
+            share their statistics and give themselves away. Defaults to 1,
+            as published for several GPUs.
         data_preprocessor (dict | nn.Module): The data preprocessor, which
             returns a dict of views.
         init_cfg (dict, optional): Initialisation. Defaults to None.
@@ -52,6 +59,7 @@ class MomentumRegionLearner(BaseSelfSupervisor):
                  target: dict,
                  data_preprocessor: dict | nn.Module,
                  stack_levels: bool = False,
+                 bn_splits: int = 1,
                  init_cfg: dict | None = None) -> None:
         super().__init__(
             backbone=backbone,
@@ -62,6 +70,10 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         self.roi_head = MODELS.build(roi_head)
         self.projector = MODELS.build(projector)
         self.stack_levels = stack_levels
+        if bn_splits < 1:
+            raise ValueError(
+                f'bn_splits is {bn_splits}, but it must be 1 or more.')
+        self.bn_splits = bn_splits
         self.target = MODELS.build(dict(target, model=self.online))
 
     @property
@@ -77,18 +89,32 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         self.target.copy_from(self.online)
 
     def encode(self, net: nn.Module, x: Tensor,
-               rois: Sequence[Tensor]) -> list[Tensor]:
+               boxes: Sequence[Sequence[Tensor]]) -> list[Tensor]:
         """Embed regions by the online or the target network.
 
         Args:
             net (nn.Module): ``self`` or ``self.target.module``.
             x (Tensor): One view, shape (N, 3, H, W).
-            rois (Sequence[Tensor]): The regions to pool from each of the L
-                levels, each (R, 5) as in mmdet's ``bbox2roi``.
+            boxes (Sequence[Sequence[Tensor]]): For each of the L levels the
+                boxes to pool from it, N tensors of shape (K, 4), xyxy in
+                pixels of the view.
 
         Returns:
-            List[Tensor]: L tensors of shape (R, C), not normalised.
+            list[Tensor]: L tensors of shape (R, C), not normalised, image by
+            image in the order of the boxes.
         """
+        size = -(-len(x) // self.bn_splits)
+        parts = [
+            self._encode_part(net, x[i:i + size],
+                              [level[i:i + size] for level in boxes])
+            for i in range(0, len(x), size)
+        ]
+        return [torch.cat(level) for level in zip(*parts)]
+
+    def _encode_part(self, net: nn.Module, x: Tensor,
+                     boxes: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """:meth:`encode` for images that share their BatchNorm batch."""
+        rois = [bbox2roi(level) for level in boxes]
         levels = net.roi_head.extract(net.neck(net.backbone(x)), rois)
         num_levels = len(levels)
         if self.stack_levels:

@@ -2,7 +2,6 @@
 from collections.abc import Sequence
 
 import torch
-from mmdet.structures.bbox import bbox2roi
 from torch import Tensor
 
 from mmloc.models.utils import SampleShuffle
@@ -39,11 +38,10 @@ class InsLoc(MomentumRegionLearner):
                  **kwargs) -> None:
         super().__init__(*args, stack_levels=stack_levels, **kwargs)
         self.augmented_levels = tuple(augmented_levels)
-        num_levels = self.roi_head.bbox_roi_extractor.num_inputs
-        if not set(self.augmented_levels) <= set(range(num_levels)):
+        if not set(self.augmented_levels) <= set(range(self.num_levels)):
             raise ValueError(
                 f'augmented_levels is {self.augmented_levels}, but the RoI '
-                f'extractor has the levels 0 to {num_levels - 1}.')
+                f'extractor has the levels 0 to {self.num_levels - 1}.')
 
     def loss(self, inputs: dict[str, Tensor],
              data_samples: dict[str, list]) -> dict[str, Tensor]:
@@ -60,25 +58,30 @@ class InsLoc(MomentumRegionLearner):
             :class:`InsLocHead`.
         """
         query = self.encode(self, inputs['query'],
-                            self.query_rois(data_samples['query']))
+                            self.query_boxes(data_samples['query']))
         with torch.no_grad():
             self.target.update_parameters(self.online)
             key = self.encode_key(inputs['key'], data_samples['key'])
         return self.head.loss(query, key, data_samples['query'],
                               data_samples['key'])
 
-    def query_rois(self, samples: list) -> list[Tensor]:
-        """Regions of the query on each level, L tensors of (R, 5)."""
-        pasted = bbox2roi([s.gt_instances.bboxes for s in samples])
-        rois = [pasted] * self.roi_head.bbox_roi_extractor.num_inputs
+    @property
+    def num_levels(self) -> int:
+        """Number of levels L."""
+        return self.roi_head.bbox_roi_extractor.num_inputs
+
+    def query_boxes(self, samples: list) -> list[list[Tensor]]:
+        """Boxes of the query on each level, L lists of N (K, 4) tensors."""
+        pasted = [sample.gt_instances.bboxes for sample in samples]
+        boxes = [pasted] * self.num_levels
         if self.augmented_levels:
-            augmented = bbox2roi([s.gt_instances.aug_bboxes for s in samples])
+            augmented = [sample.gt_instances.aug_bboxes for sample in samples]
         for level in self.augmented_levels:
-            rois[level] = augmented
-        return rois
+            boxes[level] = augmented
+        return boxes
 
     def encode_key(self, x: Tensor, samples: list) -> list[Tensor]:
-        """Embed the key regions, with samples shuffled over the ranks.
+        """Embed the key regions, with samples shuffled over BatchNorm batches.
 
         Args:
             x (Tensor): The key view, shape (N, 3, H, W).
@@ -88,13 +91,12 @@ class InsLoc(MomentumRegionLearner):
             List[Tensor]: L tensors of shape (R, C), in the order of
             ``samples``.
         """
-        shuffle = SampleShuffle(len(x), x.device)
+        shuffle = SampleShuffle(len(x), x.device, within=self.bn_splits > 1)
         boxes = [sample.gt_instances.bboxes for sample in samples]
         x, _ = shuffle.shuffle(x)
         boxes, counts = shuffle.shuffle(
             torch.cat(boxes), [len(box) for box in boxes])
-        rois = bbox2roi(boxes.split(counts))
-        num_levels = self.roi_head.bbox_roi_extractor.num_inputs
-        key = self.encode(self.target.module, x, [rois] * num_levels)
+        boxes = [boxes.split(counts)] * self.num_levels
+        key = self.encode(self.target.module, x, boxes)
         key, _ = shuffle.unshuffle(torch.stack(key, dim=1), counts)
         return list(key.unbind(dim=1))

@@ -20,17 +20,25 @@ class SampleShuffle:
 
     Each sample travels once, straight to the rank that needs it. Each rank
     keeps its number of samples; these numbers may differ between ranks.
-    Without a process group nothing is moved or copied, because a permutation
-    within one BatchNorm batch changes no statistics.
+    Without a process group nothing is moved or copied unless ``within`` is
+    set, because a permutation within one BatchNorm batch changes no
+    statistics.
 
     Args:
         num_samples (int): Number of samples N of this rank.
         device (torch.device): Device on which the tensors live.
+        within (bool): Whether a single process permutes its samples, which
+            matters if it splits them into several BatchNorm batches.
+            Defaults to False.
     """
 
-    def __init__(self, num_samples: int, device: torch.device) -> None:
+    def __init__(self,
+                 num_samples: int,
+                 device: torch.device,
+                 within: bool = False) -> None:
         self.world_size = get_world_size()
-        if self.world_size == 1:
+        self.active = self.world_size > 1 or within
+        if not self.active:
             return
         size = torch.tensor([num_samples], device=device)
         sizes = torch.cat(all_gather(size)).tolist()
@@ -80,16 +88,16 @@ class SampleShuffle:
 
     def _exchange(self, rows: Tensor, counts: Sequence[int] | None,
                   send: bool) -> tuple[Tensor, list[int]]:
-        if counts is None:
-            counts = [1] * len(rows)
-        counts = list(counts)
-        if self.world_size == 1:
+        single = counts is None
+        counts = [1] * len(rows) if single else list(counts)
+        if not self.active:
             return rows, counts
         outgoing, incoming = ((self._leaving, self._arriving) if send else
                               (self._arriving, self._leaving))
-        new_counts = self._send(
-            torch.tensor(counts, device=rows.device), [1] * len(counts),
-            outgoing, [1] * len(incoming), incoming).tolist()
+        ones = [1] * len(counts)
+        new_counts = ones if single else self._send(
+            torch.tensor(counts, device=rows.device), ones, outgoing, ones,
+            incoming).tolist()
         by_arrival = [new_counts[index] for _, index in incoming]
         return self._send(rows, counts, outgoing, by_arrival,
                           incoming), new_counts
@@ -112,9 +120,11 @@ class SampleShuffle:
 
         samples = rows.split(counts)
         sent = torch.cat([samples[index] for _, index in outgoing])
-        received = rows.new_empty(sum(receive_sizes), *rows.shape[1:])
-        torch_dist.all_to_all_single(received, sent, receive_sizes,
-                                     send_sizes)
+        received = sent
+        if self.world_size > 1:
+            received = rows.new_empty(sum(receive_sizes), *rows.shape[1:])
+            torch_dist.all_to_all_single(received, sent, receive_sizes,
+                                         send_sizes)
 
         placed: list[Tensor] = [received] * len(incoming)
         for sample, (_, index) in zip(
