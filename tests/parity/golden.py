@@ -24,7 +24,17 @@ ERRORS = {}
 
 
 def load_case(name: str) -> tuple:
-    """Return scalars and arrays of a case, or skip if the set lacks it."""
+    """Return scalars and arrays of a case.
+
+    The test is skipped if the set lacks the case, but fails if there is no
+    set: a mistyped path must not look like a passed comparison.
+    """
+    if not any(GOLDEN.glob('insloc_*.json')):
+        pytest.fail(
+            f'{GOLDEN} holds no reference numbers, expected a folder with '
+            'files insloc_*.json and .npz; correct MMLOC_GOLDEN or unset it '
+            'to compare with the set of the repository.',
+            pytrace=False)
     if not (GOLDEN / f'{name}.json').exists():
         pytest.skip(f'the set in {GOLDEN} has no case {name}')
     return (json.loads((GOLDEN / f'{name}.json').read_text()),

@@ -15,17 +15,38 @@ def golden():
     return load_case('insloc_anchors')
 
 
-@pytest.fixture(scope='module')
+class CountingAugmentBoxes(AugmentBoxes):
+    """Note how many candidates survive the suppression in each draw."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.counts = []
+
+    def survivors(self, candidates, scores):
+        kept = super().survivors(candidates, scores)
+        self.counts.append(len(kept))
+        return kept
+
+
+@pytest.fixture
 def augment(golden):
     case, _ = golden
-    return AugmentBoxes(
+    # The set names the grid; the sides of the anchors are our defaults.
+    default = AugmentBoxes().anchor_generator
+    return CountingAugmentBoxes(
+        anchor_generator=dict(
+            type='mmdet.AnchorGenerator',
+            strides=[case['stride']],
+            base_sizes=default.base_sizes,
+            scales=default.scales.tolist(),
+            ratios=default.ratios.tolist()),
         iou_thr=case['iou_threshold'],
         nms_iou_thr=case['nms_threshold'],
         fallback='top',
         num_fallback=case['nms_pre'])
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def anchors(golden, augment):
     case, _ = golden
     return augment.anchors([side * case['stride']
@@ -81,18 +102,37 @@ def test_fallback(golden, augment, anchors):
         assert len(AugmentBoxes().candidates(box, anchors)) == 0
 
 
+def draw(augment: AugmentBoxes, box: torch.Tensor, num: int, size) -> dict:
+    """Draws of the quantities that the reference's statistics name."""
+    augment.counts = []
+    results = augment.transform(
+        dict(gt_bboxes=HorizontalBoxes(box.repeat(num, 1)), img_shape=size))
+    boxes = torch.from_numpy(results['aug_bboxes'])
+    left, top, right, bottom = boxes.double().numpy().T
+    return dict(
+        survivors=np.array(augment.counts),
+        iou=bbox_overlaps(box, boxes)[0].double().numpy(),
+        width=right - left,
+        height=bottom - top,
+        centre_x=(left + right) / 2,
+        centre_y=(top + bottom) / 2)
+
+
 def test_draws(golden, augment):
-    """Mean IoU of the drawn boxes, within 5 standard errors."""
+    """Means and deviations of the draws, within 5 standard errors."""
     case, _ = golden
     size = [side * case['stride'] for side in case['feature_size']]
-    np.random.seed(0)
+    num = 1000
     for entry in case['draw_statistics']:
-        num = 1000
-        box = torch.tensor([entry['gt']])
-        results = augment.transform(
-            dict(
-                gt_bboxes=HorizontalBoxes(box.repeat(num, 1)),
-                img_shape=size))
-        ious = bbox_overlaps(box, torch.from_numpy(results['aug_bboxes']))[0]
-        error = entry['iou_std'] * np.sqrt(1 / num + 1 / entry['n_draws'])
-        assert abs(ious.mean().item() - entry['iou_mean']) < 5 * error
+        draws = draw(augment, torch.tensor([entry['gt']]), num, size)
+        means = dict(
+            zip(('centre_x_mean', 'centre_y_mean'), entry['centre_mean']),
+            **entry)
+        # Only float32 rounding is left where all draws are equal.
+        error = np.sqrt(1 / num + 1 / entry['n_draws'])
+        for name, values in draws.items():
+            assert len(values) == num, name
+            std = entry.get(f'{name}_std', values.std())
+            limit = 5 * std * error + 1e-4
+            assert abs(values.mean() - means[f'{name}_mean']) < limit, name
+            assert abs(values.std() - std) < limit, name

@@ -7,27 +7,32 @@ from mmloc.datasets.transforms import PasteInstance
 
 from .golden import load_case
 
-CASE, ARRAYS = load_case('insloc_copy_paste')
 NUM_DRAWS = 8000
 
 
-def make_paste() -> PasteInstance:
-    low, high = CASE['fore_scale']
+@pytest.fixture(scope='module')
+def golden():
+    return load_case('insloc_copy_paste')
+
+
+@pytest.fixture(scope='module')
+def paste(golden):
+    case, _ = golden
+    low, high = case['fore_scale']
     return PasteInstance(
-        canvas=(CASE['base_scale'], CASE['base_scale']),
+        canvas=(case['base_scale'], case['base_scale']),
         width_range=(low, high - 1),
-        crop_ratio_range=CASE['area_scale'],
-        aspect_ratio_range=CASE['ratio'])
+        crop_ratio_range=case['area_scale'],
+        aspect_ratio_range=case['ratio'])
 
 
-def draw(width: int, height: int) -> dict:
+def draw(paste: PasteInstance, width: int, height: int) -> dict:
     """Draws of the quantities that the reference's statistics name.
 
     ``transform`` would spend the time on pixels, so this calls the draws
     which it is made of, in its order.
     """
-    paste = make_paste()
-    side = CASE['base_scale']
+    side = paste.canvas[0]
     foreground = np.empty((height, width, 0), np.uint8)
     rows = []
     for _ in range(NUM_DRAWS):
@@ -56,43 +61,46 @@ def draw(width: int, height: int) -> dict:
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
 
-@pytest.mark.parametrize('run', CASE['runs'])
-def test_statistics(run):
-    np.random.seed(1)
-    draws = draw(run['image_width'], run['image_height'])
+def check_statistics(draws: dict, run: dict, num_reference: int) -> None:
     assert set(draws) <= set(run['statistics'])
     for name, values in draws.items():
         expected = run['statistics'][name]
         # Five standard errors, since about 60 values are compared.
-        error = expected['std'] * np.sqrt(1 / NUM_DRAWS + 1 / CASE['n_draws'])
+        error = expected['std'] * np.sqrt(1 / NUM_DRAWS + 1 / num_reference)
         assert abs(values.mean() - expected['mean']) < 5 * error, name
         assert abs(values.std() - expected['std']) < 5 * error, name
-    # The paste stays clear of the right and the bottom border.
-    farthest = max(draws['right'].max(), draws['bottom'].max())
-    assert farthest == CASE['base_scale'] - 1
 
 
-@pytest.mark.parametrize('run', CASE['runs'])
-def test_quantiles(run):
+def check_quantiles(draws: dict, arrays: dict, prefix: str) -> None:
     """Kolmogorov-Smirnov distance to the percentiles of the reference."""
-    width, height = run['image_width'], run['image_height']
-    np.random.seed(2)
-    draws = draw(width, height)
     for name in ('crop_area_ratio', 'crop_aspect_w_over_h', 'pasted_width',
                  'pasted_height', 'left', 'top', 'box_area_ratio'):
-        quantiles = ARRAYS[f'quantiles_{width}x{height}_{name}']
+        quantiles = arrays[f'{prefix}_{name}']
         below = np.searchsorted(np.sort(draws[name]), quantiles, 'left')
         upto = np.searchsorted(np.sort(draws[name]), quantiles, 'right')
-        percent = np.arange(101) / 100
+        percent = np.linspace(0, 1, len(quantiles))
         # Quantities are discrete, so a percentile stands for an interval.
         distance = np.maximum(below / NUM_DRAWS - percent,
                               percent - upto / NUM_DRAWS).max()
         assert distance < 0.01 + 2 / np.sqrt(NUM_DRAWS), name
 
 
-def test_rescaling():
-    paste = make_paste()
-    for row in ARRAYS['rescale_table']:
+def test_draws(golden, paste):
+    case, arrays = golden
+    np.random.seed(1)
+    for run in case['runs']:
+        width, height = run['image_width'], run['image_height']
+        draws = draw(paste, width, height)
+        check_statistics(draws, run, case['n_draws'])
+        check_quantiles(draws, arrays, f'quantiles_{width}x{height}')
+        # The paste stays clear of the right and the bottom border.
+        farthest = max(draws['right'].max(), draws['bottom'].max())
+        assert farthest == case['base_scale'] - 1
+
+
+def test_rescaling(golden, paste):
+    _, arrays = golden
+    for row in arrays['rescale_table']:
         crop_w, crop_h, target_w, target_h, width, height = map(int, row)
         assert paste.patch_size((crop_w, crop_h),
                                 (target_w, target_h)) == (width, height)

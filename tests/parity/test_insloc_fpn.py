@@ -174,7 +174,11 @@ def check_losses(step: SingleStep, rtol: float) -> None:
         f'{step.name}: losses', [*losses, sum(losses)],
         [*step.reference['loss'], step.reference['loss_total']],
         rtol=rtol)
-    assert level_values(step.losses, 'acc') == step.reference['acc']
+    # In float32 one sample may fall to the other side of a tie.
+    np.testing.assert_allclose(
+        level_values(step.losses, 'acc'),
+        step.reference['acc'],
+        atol=0 if rtol <= TOLERANCE else 100.001 / step.case['N'])
 
 
 def check_embeddings(step: SingleStep, precision: str, atol: float) -> None:
