@@ -51,6 +51,21 @@ def test_takes_half_precision():
     assert queue.features.dtype == torch.float32
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_passes_over_features_that_are_not_finite(value):
+    queue = FeatureQueue(num_levels=2, channels=3, length=5)
+    before = queue.features.clone()
+    features = numbered(0, 3).clone()
+    features[1, 0, 2] = value
+    queue.enqueue(features)
+    assert queue.pointer.item() == 3
+    # Column 1 of level 0 stays; its place is counted all the same.
+    assert torch.equal(queue.features[0, :, 1], before[0, :, 1])
+    assert queue.features[0, :, [0, 2]].tolist() == [[0, 2]] * 3
+    assert queue.features[1, :, :3].tolist() == [[0, 1, 2]] * 3
+    assert torch.equal(queue.features[:, :, 3:], before[:, :, 3:])
+
+
 def test_rejects_an_empty_queue():
     with pytest.raises(ValueError, match='length=0'):
         FeatureQueue(num_levels=1, channels=2, length=0)

@@ -71,7 +71,9 @@ class FeatureQueue(nn.Module):
         """Overwrite the oldest features by those of all ranks.
 
         If there are more new features than the queue is long, the last of
-        them are kept.
+        them are kept. In place of a feature that is not finite, as after an
+        overflow of half precision, the old one of its level stays: it would
+        make every loss NaN until it is overwritten.
 
         Args:
             features (Tensor): Normalised features of this rank, shape
@@ -83,6 +85,8 @@ class FeatureQueue(nn.Module):
         end = self.pointer + count
         columns = (end - len(kept) + torch.arange(
             len(kept), device=features.device)) % self.length
-        self.features[:, :, columns] = kept.permute(1, 2, 0).to(
-            self.features.dtype)
+        new = kept.permute(1, 2, 0).to(self.features.dtype)
+        finite = new.isfinite().all(dim=1, keepdim=True)
+        self.features[:, :, columns] = torch.where(
+            finite, new, self.features[:, :, columns])
         self.pointer.copy_(end % self.length)
