@@ -2,8 +2,8 @@
 # where the images are:
 #   train_dataloader = dict(dataset=dict(dataset=dict(
 #       data_root=..., ann_file=..., data_prefix=dict(img=...))))
-# The colour transforms are those of MoCo-v2 without its random crop; blur and
-# colour changes run in Pillow as published.
+# The colour transforms are those of MoCo-v2 without its random crop. All of
+# them run in Pillow, as published.
 view_pipeline = [
     dict(
         type='RandomApply',
@@ -16,11 +16,7 @@ view_pipeline = [
                 hue=0.1)
         ],
         prob=0.8),
-    dict(
-        type='RandomGrayscale',
-        prob=0.2,
-        keep_channels=True,
-        channel_weights=(0.114, 0.587, 0.299)),
+    dict(type='mmloc.RandomGrayscale', prob=0.2),
     dict(
         type='mmpretrain.GaussianBlur',
         magnitude_range=(0.1, 2.0),

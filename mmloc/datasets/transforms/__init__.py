@@ -2,9 +2,9 @@
 from .instances import AugmentBoxes, PackRegionInputs
 from .loading import LoadImage, UnreadableImageError
 from .paste import PasteInstance
-from .photometric import ColorJitter
+from .photometric import ColorJitter, RandomGrayscale
 
 __all__ = [
     'AugmentBoxes', 'ColorJitter', 'LoadImage', 'PackRegionInputs',
-    'PasteInstance', 'UnreadableImageError'
+    'PasteInstance', 'RandomGrayscale', 'UnreadableImageError'
 ]

@@ -1,9 +1,10 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import numpy as np
+import pytest
 from PIL import Image
 from torchvision.transforms import functional
 
-from mmloc.datasets.transforms import ColorJitter
+from mmloc.datasets.transforms import ColorJitter, RandomGrayscale
 
 
 def picture():
@@ -47,3 +48,29 @@ def test_draws_cover_both_signs_of_the_hue():
     jitter = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
     outputs = [jitter(dict(img=picture()))['img'] for _ in range(20)]
     assert len({out.tobytes() for out in outputs}) == 20
+
+
+def test_grey_equals_torchvision_on_rgb():
+    expected = functional.rgb_to_grayscale(Image.fromarray(picture()), 3)
+    img = picture()[..., ::-1].copy()
+    ours = RandomGrayscale(prob=1.)(dict(img=img))['img']
+    np.testing.assert_array_equal(ours[..., ::-1], np.asarray(expected))
+    # The input is not written to.
+    np.testing.assert_array_equal(img[..., ::-1], picture())
+
+
+def test_grey_with_its_probability():
+    np.random.seed(0)
+    grayscale = RandomGrayscale(prob=0.2)
+    img = picture()
+    grey = [
+        not np.array_equal(grayscale(dict(img=img))['img'], img)
+        for _ in range(1000)
+    ]
+    # Five standard deviations.
+    assert abs(np.mean(grey) - 0.2) < 0.064
+
+
+def test_rejects_a_probability_above_one():
+    with pytest.raises(ValueError, match=r'prob is 2, .* \[0, 1\]'):
+        RandomGrayscale(prob=2)
