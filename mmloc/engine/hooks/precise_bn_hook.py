@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -64,6 +65,9 @@ class PreciseBNHook(Hook):
 
         Args:
             runner (Runner): The runner, its model in training mode.
+
+        Raises:
+            RuntimeError: If the training data make no batch.
         """
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
@@ -74,17 +78,37 @@ class PreciseBNHook(Hook):
         ]
         if not norms:
             return
-        runner.logger.info(f'Estimating the statistics of {len(norms)} BN '
-                           f'layers over {self.num_iters} batches.')
         former = [(norm.momentum, norm.num_batches_tracked.clone())
                   for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # torch's way to ask for a plain average
-        for data in islice(runner.train_dataloader, self.num_iters):
+        count = 0
+        for data in self._batches(runner):
             model(**model.data_preprocessor(data, True), mode='loss')
-        for norm, (momentum, count) in zip(norms, former, strict=True):
+            count += 1
+        if count == 0:
+            raise RuntimeError(
+                'PreciseBNHook found no batch in train_dataloader; give it '
+                'images for one batch at least, or take the hook out')
+        for norm, (momentum, tracked) in zip(norms, former, strict=True):
             norm.momentum = momentum
-            norm.num_batches_tracked.copy_(count)
+            norm.num_batches_tracked.copy_(tracked)
             all_reduce(norm.running_mean, 'mean')
             all_reduce(norm.running_var, 'mean')
+        runner.logger.info(f'Estimated the statistics of {len(norms)} BN '
+                           f'layers over {count} batches.')
+
+    def _batches(self, runner: Runner) -> Iterator[Any]:
+        """Training batches, taken so that training goes on undisturbed."""
+        loop = runner.train_loop
+        if isinstance(loop, IterBasedTrainLoop):
+            # The loop's own iterator: the end of a second one would also end
+            # the stream of an InfiniteSampler, of which there is only one.
+            yield from islice(loop.dataloader_iterator, self.num_iters)
+            return
+        yield from islice(loop.dataloader, self.num_iters)
+        # Left in the middle, a batch sampler may keep images for the next
+        # epoch, which then gets longer: let it come to its end, without data.
+        for _ in loop.dataloader.batch_sampler:
+            pass
