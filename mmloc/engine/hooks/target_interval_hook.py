@@ -23,13 +23,22 @@ class TargetIntervalHook(Hook):
         """Set the interval.
 
         Args:
-            runner (Runner): The runner, its model and config.
+            runner (Runner): The runner, its model and optimizer.
+
+        Raises:
+            ValueError: If the model's config has another interval.
         """
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         if not hasattr(model, 'target'):
             return
-        steps = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
+        # Only the simple wrappers accumulate, and have no public name for it.
+        steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        if model.target.interval not in (1, steps):
+            raise ValueError(
+                f'model.target.interval is {model.target.interval}, but '
+                f'optim_wrapper.accumulative_counts is {steps}; leave the '
+                'interval out, it then follows the optimizer')
         model.target.interval = steps
         if steps > 1:
             runner.logger.info(

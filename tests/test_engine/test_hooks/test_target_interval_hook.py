@@ -1,42 +1,74 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-from unittest.mock import MagicMock
+from itertools import pairwise
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.model import ExponentialMovingAverage
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmloc.engine.hooks import TargetIntervalHook
+from mmloc.models import MomentumTarget
 
 
-def _runner(model, **optim_wrapper):
-    runner = MagicMock()
-    runner.model = model
-    runner.cfg = Config(dict(optim_wrapper=optim_wrapper))
-    return runner
+class _Model(BaseModel):
+    """A momentum learner of one weight; notes the weights of each pass."""
+
+    def __init__(self, target=None):
+        super().__init__()
+        self.online = nn.Linear(1, 1, bias=False)
+        if target is not None:
+            self.target = MomentumTarget(self.online, 0.5, **target)
+        self.online_weights, self.target_weights = [], []
+
+    def forward(self, inputs, mode='tensor'):
+        loss = self.online(inputs.float()).mean()
+        if hasattr(self, 'target'):
+            self.target.update_parameters(self.online)
+            self.target_weights.append(self.target.module.weight.item())
+        self.online_weights.append(self.online.weight.item())
+        return dict(loss=loss)
 
 
-@pytest.mark.parametrize('counts', [1, 3])
-def test_target_moves_once_per_optimizer_step(counts):
-    model = nn.Module()
-    model.online = nn.Linear(1, 1, bias=False)
-    model.target = ExponentialMovingAverage(model.online, momentum=0.5)
-    runner = _runner(model, accumulative_counts=counts)
-    TargetIntervalHook().before_train(runner)
-
-    moved = []
-    for step in range(6):
-        before = model.target.module.weight.clone()
-        with torch.no_grad():
-            model.online.weight.fill_(step + 10.)
-        model.target.update_parameters(model.online)
-        moved.append(not torch.equal(before, model.target.module.weight))
-    assert moved == [step % counts == 0 for step in range(6)]
-    assert runner.logger.info.called == (counts > 1)
+def _train(tmp_path, model, counts):
+    data = [dict(inputs=torch.ones(1)) for _ in range(6)]
+    runner = Runner(
+        model=model, work_dir=str(tmp_path), experiment_name=tmp_path.name,
+        train_dataloader=DataLoader(data, batch_size=1),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(
+            type='OptimWrapper', accumulative_counts=counts,
+            optimizer=dict(type='SGD', lr=1.)),
+        default_hooks=dict(logger=None, checkpoint=None),
+        custom_hooks=[TargetIntervalHook()])
+    runner.train()
 
 
-def test_models_without_a_target_are_left_alone():
-    model = nn.Linear(1, 1)
-    TargetIntervalHook().before_train(_runner(model, accumulative_counts=4))
+def _changes(weights):
+    return [a != b for a, b in pairwise(weights)]
+
+
+@pytest.mark.parametrize('configured', ['nothing', 'counts'])
+@pytest.mark.parametrize('counts', [1, 2, 3])
+def test_target_moves_once_per_optimizer_step(tmp_path, counts, configured):
+    model = _Model({} if configured == 'nothing' else dict(interval=counts))
+    _train(tmp_path, model, counts)
+    # After each optimizer step, the first pass moves the target.
+    expected = [step % counts == 0 for step in range(1, 6)]
+    assert _changes(model.online_weights) == expected
+    assert _changes(model.target_weights) == expected
+
+
+@pytest.mark.parametrize(('counts', 'interval'), [(1, 4), (2, 3)])
+def test_another_interval_is_refused(tmp_path, counts, interval):
+    with pytest.raises(ValueError, match=rf'interval is {interval}, but '
+                       rf'optim_wrapper\.accumulative_counts is {counts};'):
+        _train(tmp_path, _Model(dict(interval=interval)), counts)
+
+
+def test_models_without_a_target_are_left_alone(tmp_path):
+    model = _Model()
+    _train(tmp_path, model, 2)
     assert not hasattr(model, 'target')
+    assert _changes(model.online_weights) == [False, True] * 2 + [False]
