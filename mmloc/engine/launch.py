@@ -10,12 +10,19 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_world_size
 from mmengine.hub import get_config
 from mmengine.registry import RUNNERS
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import (
+    BaseLoop,
+    IterBasedTrainLoop,
+    find_latest_checkpoint,
+)
 
 from mmloc.utils.cli import building
 
+from .hooks import TargetIntervalHook
 from .runner import Runner
 
 #: Keys that mmengine reads from a config besides the Runner's arguments.
@@ -223,10 +230,31 @@ def build_runner(cfg: Config, action: str) -> Runner:
         Runner: Ours, or the one that the config's ``runner_type`` names.
 
     Raises:
-        ValueError: If the config does not fit what it configures.
+        ValueError: If the config does not fit what it configures, or the
+            training data do not make one batch.
     """
     with building(f'{action} of {cfg.filename}'):
         runner = (RUNNERS.build(cfg) if 'runner_type' in cfg
                   else Runner.from_cfg(cfg))
-        getattr(runner, f'{action}_loop')
+        loop = getattr(runner, f'{action}_loop')
+    if action == 'train':
+        _check_batches(cfg, loop)
+        # For a config with custom_hooks of its own: without this one,
+        # accumulated gradients would leave a momentum target wrong unnoticed.
+        if not any(isinstance(x, TargetIntervalHook) for x in runner.hooks):
+            runner.register_hook(TargetIntervalHook())
     return runner
+
+
+def _check_batches(cfg: Config, loop: BaseLoop) -> None:
+    """Refuse data on which training would end without an iteration."""
+    loader, images = loop.dataloader, len(loop.dataloader.dataset)
+    # Its length is that of one pass, but it fills a batch from several.
+    repeats = isinstance(loop, IterBasedTrainLoop) and isinstance(
+        getattr(loader.batch_sampler, 'sampler', None), InfiniteSampler)
+    if images == 0 or (len(loader) == 0 and not repeats):
+        raise ValueError(
+            f'train_dataloader has {images} images, not enough for one batch '
+            f'of {cfg.train_dataloader.batch_size} images in each process '
+            f'({get_world_size()} in all); add images, lower '
+            'train_dataloader.batch_size, or start fewer processes')

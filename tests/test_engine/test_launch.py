@@ -1,9 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
-from mmloc.engine import launch
+from mmloc.engine import TargetIntervalHook, launch
 
 
 @pytest.fixture
@@ -165,3 +167,51 @@ def test_a_wrong_setting_is_about_the_config(tmp_path):
              default_scope='mmdet'))
     with pytest.raises(ValueError, match='NoSuchModel is not in'):
         launch.build_runner(cfg, 'train')
+
+
+def _small_data(folder, num_images, batch_size=4, sampler='DefaultSampler',
+                **train_cfg):
+    """A config that needs whole batches."""
+    folder.mkdir()
+    for i in range(num_images):
+        cv2.imwrite(str(folder / f'{i}.png'), np.zeros((8, 8, 3), np.uint8))
+    return Config(
+        dict(
+            model=dict(type='BaseDataPreprocessor'),
+            work_dir=str(folder / 'run'), experiment_name=str(folder),
+            default_scope='mmdet', train_cfg=train_cfg,
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+            train_dataloader=dict(
+                batch_size=batch_size, num_workers=0, drop_last=True,
+                sampler=dict(type=sampler), dataset=dict(
+                    type='mmloc.UnlabeledImageDataset', lazy_init=False,
+                    data_root=str(folder), data_prefix=dict(img=''),
+                    pipeline=[]))))
+
+
+@pytest.mark.parametrize('train_cfg', [
+    dict(by_epoch=True, max_epochs=1),
+    dict(by_epoch=False, max_iters=1),
+], ids=['epochs', 'iterations'])
+def test_fewer_images_than_a_batch_are_refused(tmp_path, train_cfg):
+    cfg = _small_data(tmp_path / 'images', 3, **train_cfg)
+    with pytest.raises(ValueError, match=r'has 3 images, .* of 4 images in '
+                       r'each process \(1 in all\); add images, lower'):
+        launch.build_runner(cfg, 'train')
+
+
+def test_an_endless_sampler_fills_a_batch_from_few_images(tmp_path):
+    cfg = _small_data(tmp_path / 'images', 3, sampler='InfiniteSampler',
+                      by_epoch=False, max_iters=1)
+    runner = launch.build_runner(cfg, 'train')
+    assert len(runner.train_loop.dataloader) == 0
+    assert len(next(runner.train_loop.dataloader_iterator)['img_path']) == 4
+
+
+@pytest.mark.parametrize('custom_hooks', [
+    [], [dict(type='mmloc.TargetIntervalHook')]], ids=['absent', 'there'])
+def test_momentum_targets_are_looked_after(tmp_path, custom_hooks):
+    cfg = _small_data(tmp_path / 'images', 4, by_epoch=True, max_epochs=1)
+    cfg.custom_hooks = custom_hooks
+    hooks = launch.build_runner(cfg, 'train').hooks
+    assert [type(hook) for hook in hooks].count(TargetIntervalHook) == 1

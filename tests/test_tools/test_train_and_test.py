@@ -162,12 +162,14 @@ def test_a_checkpoint_of_something_else_is_refused(
     ('train_dataloader.dataset.data_prefix.img=none', '/none/'),
     ('model.backbone.type=mmloc.Nothing', 'mmloc.Nothing is not in the'),
     ('train_dataloader.bach_size=2', "'bach_size'"),
+    ('train_dataloader.batch_size=9 train_dataloader.drop_last=True',
+     'has 8 images, not enough for one batch of 9'),
 ])
 def test_mistakes_end_with_a_sentence(
         config, tmp_path, monkeypatch, capsys, option, words):
     with pytest.raises(SystemExit) as stop:
         _run(monkeypatch, 'train', config, '--work-dir', tmp_path / 'run',
-             '--cfg-options', option)
+             '--cfg-options', *option.split())
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert 'Traceback' not in error
