@@ -4,6 +4,8 @@ custom_hooks = [
     dict(type='mmloc.TransferReportHook'),
     # Moves a momentum target once per optimizer step.
     dict(type='mmloc.TargetIntervalHook'),
+    # Lets the loader's workers draw anew in each epoch, also after --resume.
+    dict(type='mmloc.WorkerSeedHook'),
     # On a terminal, one live line in place of the logger's many.
     dict(type='mmloc.LiveProgressHook'),
 ]

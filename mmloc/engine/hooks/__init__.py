@@ -3,8 +3,9 @@ from .live_progress_hook import LiveProgressHook
 from .precise_bn_hook import PreciseBNHook
 from .target_interval_hook import TargetIntervalHook
 from .transfer_report_hook import TransferReportHook
+from .worker_seed_hook import WorkerSeedHook
 
 __all__ = [
     'LiveProgressHook', 'PreciseBNHook', 'TargetIntervalHook',
-    'TransferReportHook'
+    'TransferReportHook', 'WorkerSeedHook'
 ]
