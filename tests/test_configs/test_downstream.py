@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS
 
 from mmloc.datasets.toy_scene import TOY_CLASSES
@@ -98,6 +99,25 @@ def test_scratch_differs_in_its_start_only(kind):
     assert pair[0].to_dict() == pair[1].to_dict()
 
 
+def _check_weight_decay(model, optim_wrapper):
+    """Everywhere but on the norms, as in the published recipe."""
+    norms = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, torch.nn.SyncBatchNorm)
+        for parameter in module.parameters()
+    }
+    optimizer = build_optim_wrapper(model, optim_wrapper).optimizer
+    decays = {
+        id(parameter): group['weight_decay']
+        for group in optimizer.param_groups for parameter in group['params']
+    }
+    assert decays == {
+        id(parameter): 0. if id(parameter) in norms else 0.0001
+        for parameter in model.parameters()
+    }
+
+
 @pytest.mark.parametrize('path', [
     path for path in PRETRAINED if '_coco' in path.name
 ], ids=lambda path: path.stem)
@@ -109,10 +129,10 @@ def test_coco_configs_follow_the_published_recipe(path):
     assert cfg.param_scheduler[0].end == 1000
     assert cfg.auto_scale_lr.base_batch_size == 16
     assert cfg.optim_wrapper.optimizer.lr == 0.02
-    assert cfg.optim_wrapper.optimizer.weight_decay == 0.0001
     resize = cfg.train_dataloader.dataset.pipeline[2]
     assert [short for _, short in resize.scales] == [*range(640, 801, 32)]
     model = _model(cfg)
+    _check_weight_decay(model, cfg.optim_wrapper)
     assert model.backbone.frozen_stages == -1
     assert not model.backbone.norm_eval
     norms = [

@@ -10,6 +10,7 @@ model = dict(
     backbone=_base_.from_insloc.backbone,
     neck=_base_.from_insloc.neck,
     roi_head=dict(bbox_head=_base_.from_insloc.bbox_head))
+optim_wrapper = _base_.from_insloc.optim_wrapper
 
 custom_hooks = [*_base_.custom_hooks, dict(type='mmloc.PreciseBNHook')]
 

@@ -12,6 +12,7 @@ model = dict(
     roi_head=dict(
         bbox_head=_base_.from_insloc.bbox_head,
         mask_head=dict(norm_cfg=_base_.norm_cfg)))
+optim_wrapper = _base_.from_insloc.optim_wrapper
 
 custom_hooks = [*_base_.custom_hooks, dict(type='mmloc.PreciseBNHook')]
 
