@@ -2,9 +2,16 @@
 """Evaluate a checkpoint with a config's test data and metrics."""
 import argparse
 import os
+import sys
+
+from mmengine.config import Config, DictAction
+
+try:
+    import mmloc  # noqa: F401
+except RuntimeError as error:  # a version that it does not work with
+    sys.exit(f'error: {error}')
 
 from mmdet.evaluation import DumpDetResults
-from mmengine.config import Config, DictAction
 
 from mmloc.engine import launch
 from mmloc.utils.cli import user_errors

@@ -2,8 +2,14 @@
 """Train a model from a config: pretraining and detection alike."""
 import argparse
 import os
+import sys
 
 from mmengine.config import Config, DictAction
+
+try:
+    import mmloc  # noqa: F401
+except RuntimeError as error:  # a version that it does not work with
+    sys.exit(f'error: {error}')
 
 from mmloc.engine import launch
 from mmloc.utils.cli import user_errors

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -186,3 +187,20 @@ def test_a_pretraining_config_cannot_be_tested(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith('error: config')
     assert 'has no test_dataloader' in done.stderr
+
+
+@pytest.mark.parametrize('tool', ['train', 'test'])
+def test_a_wrong_version_is_a_sentence(tmp_path, tool):
+    info = tmp_path / 'torch-1.13.0.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: torch\nVersion: 1.13.0\n')
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / f'{tool}.py', 'config', 'none.pth'],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith('error: mmloc needs torch>=2.6')
+    assert 'found 1.13.0: run' in last
+    assert 'Traceback' not in done.stderr
