@@ -142,6 +142,9 @@ def _train_with_workers(tmp_path, sampler, num_iters, **train_cfg):
         default_hooks=dict(logger=None, checkpoint=None),
         default_scope='mmdet', experiment_name=tmp_path.name)
     runner.train()
+    # End the workers now: the garbage collector would wait 5 s for each.
+    runner.train_loop.dataloader_iterator = None
+    runner.train_dataloader._iterator = None
     return runner.model.trained
 
 
