@@ -17,5 +17,7 @@ for argument in "$@"; do
     case $argument in -h | --help) exit ;; esac
 done
 
+# Threads that spin while they wait take the cores from the data loaders.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 python=$(bash "$tools/setup_env.sh")
 exec "$python" "$tools/quickstart.py" "$@"

@@ -11,19 +11,22 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# ResNet-18 of half the width and a head of a quarter of the width. The toy
+# ResNet-18 of a quarter of the width and a head of an eighth. The toy
 # detectors in downstream/ have the same parts.
 model = dict(
-    backbone=dict(depth=18, base_channels=32, stem_channels=32),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
+    backbone=dict(depth=18, base_channels=16, stem_channels=16),
+    neck=dict(in_channels=[16, 32, 64, 128], out_channels=32),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64),
+        bbox_roi_extractor=dict(out_channels=32),
         bbox_head=dict(
-            in_channels=64, conv_out_channels=64, fc_out_channels=256)),
-    projector=dict(in_features=256),
-    head=dict(queue=dict(length=4096)),
-    # A short run needs a target that follows faster.
-    target=dict(momentum=0.01))
+            in_channels=32, conv_out_channels=32, fc_out_channels=128)),
+    projector=dict(in_features=128),
+    # A few hundred steps: a short queue and a target that follows faster
+    # than the published ones.
+    head=dict(queue=dict(length=256), temperature=0.1),
+    target=dict(momentum=0.01),
+    # One process: as if on four GPUs of 8 images.
+    bn_splits=4)
 
 view_pipeline = _base_.view_pipeline
 canvas = (128, 128)
@@ -59,10 +62,10 @@ train_dataloader = dict(
         pipeline=train_pipeline))
 
 max_epochs = 3
+# SGD with the published settings moves little in so few steps.
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(
-        type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4, nesterov=True))
+    optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.05))
 param_scheduler = [
     dict(
         type='CosineAnnealingLR',

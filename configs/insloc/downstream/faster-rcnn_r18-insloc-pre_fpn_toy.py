@@ -10,40 +10,40 @@ num_classes = 8
 model = dict(
     backbone=dict(
         depth=18,
-        base_channels=32,
+        base_channels=16,
         frozen_stages=-1,
         norm_cfg=norm_cfg,
         norm_eval=False,
         init_cfg=None),
     neck=dict(
-        in_channels=[32, 64, 128, 256],
-        out_channels=64,
+        in_channels=[16, 32, 64, 128],
+        out_channels=32,
         num_outs=4,
         norm_cfg=norm_cfg),
     rpn_head=dict(
-        in_channels=64,
-        feat_channels=64,
+        in_channels=32,
+        feat_channels=32,
         # Boxes of 16 to 128 px in images of 128.
         anchor_generator=dict(scales=[4], strides=[4, 8, 16, 32])),
     roi_head=dict(
         # The thresholds between levels shrink with the images.
-        bbox_roi_extractor=dict(out_channels=64, finest_scale=14),
+        bbox_roi_extractor=dict(out_channels=32, finest_scale=14),
         bbox_head=dict(
             type='Shared4Conv1FCBBoxHead',
-            in_channels=64,
-            conv_out_channels=64,
-            fc_out_channels=256,
+            in_channels=32,
+            conv_out_channels=32,
+            fc_out_channels=128,
             norm_cfg=norm_cfg,
             num_classes=num_classes)),
     # Few regions: the RoI head takes most of the time on a CPU.
     train_cfg=dict(
         rpn=dict(sampler=dict(num=64)),
-        rpn_proposal=dict(nms_pre=500, max_per_img=200),
-        rcnn=dict(sampler=dict(num=64))),
+        rpn_proposal=dict(nms_pre=500, max_per_img=100),
+        rcnn=dict(sampler=dict(num=48))),
     test_cfg=dict(
         rpn=dict(nms_pre=500, max_per_img=100), rcnn=dict(max_per_img=50)))
 
-max_epochs = 12
+max_epochs = 14
 train_cfg = dict(
     type='EpochBasedTrainLoop',
     max_epochs=max_epochs,
@@ -57,12 +57,12 @@ param_scheduler = [
         begin=0,
         end=max_epochs,
         by_epoch=True,
-        milestones=[8, 11],
+        milestones=[10, 13],
         gamma=0.1)
 ]
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=0.0001))
+    optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.05))
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 default_hooks = dict(
     logger=dict(interval=10),

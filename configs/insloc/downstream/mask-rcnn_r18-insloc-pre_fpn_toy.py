@@ -8,14 +8,14 @@ model = dict(
         mask_roi_extractor=dict(
             type='SingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
-            out_channels=64,
+            out_channels=32,
             featmap_strides=[4, 8, 16, 32],
             finest_scale=14),
         mask_head=dict(
             type='FCNMaskHead',
             num_convs=2,
-            in_channels=64,
-            conv_out_channels=64,
+            in_channels=32,
+            conv_out_channels=32,
             num_classes=_base_.num_classes,
             norm_cfg=_base_.norm_cfg,
             loss_mask=dict(
