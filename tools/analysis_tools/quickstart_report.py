@@ -52,12 +52,15 @@ SKIPPED = ('{} of the images could not be read and were passed over: '
            'pretrain.log names them.')
 CURVES = (
     'Loss and accuracy of telling the right key from those of other images. '
-    'The loss rises at first, while keys take the place of the random '
-    'features that the queue begins with.')
+    'The loss is no measure of progress: it rises while keys take the place '
+    'of the random features that the queue begins with, and again when the '
+    'target network catches up with the online one.')
+# So short a training leaves the scores of right detections low, too.
+SCORE_THR = 0.15
 DETECTIONS = (
     'The first images of the evaluation, not chosen: the true boxes, and the '
-    'detections with a score of at least 0.3. Solid blue is right (IoU of at '
-    'least 0.5 and the right class), dashed orange is wrong.')
+    f'detections with a score of at least {SCORE_THR}. Solid blue is right '
+    '(IoU of at least 0.5 and the right class), dashed orange is wrong.')
 
 
 class Run:
@@ -225,7 +228,7 @@ def _detections(run: Run) -> np.ndarray:
              for stage, name in STARTS.items()}
     return draw_coco_detections(
         root / data.ann_file, root / data.data_prefix.img, found, num=3,
-        side=320)
+        score_thr=SCORE_THR, side=320)
 
 
 def how_to_use(run: Run) -> str:
