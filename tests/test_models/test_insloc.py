@@ -20,6 +20,7 @@ def build(queue_length=7, **kwargs):
     cfg = Config.fromfile(CONFIG).model
     # Batches of 3 do not divide the default length.
     cfg.head.queue.length = queue_length
+    cfg.bn_splits = 1
     cfg.update(kwargs)
     model = MODELS.build(cfg)
     model.init_weights()
@@ -62,15 +63,15 @@ def test_paths_are_those_of_a_detector():
             bbox_roi_extractor=dict(
                 type='mmdet.SingleRoIExtractor',
                 roi_layer=dict(type='RoIAlign', output_size=7),
-                out_channels=64,
+                out_channels=32,
                 featmap_strides=[4, 8, 16, 32]),
             bbox_head=dict(
                 type='mmdet.ConvFCBBoxHead',
                 num_shared_convs=4,
                 num_shared_fcs=2,
-                in_channels=64,
-                conv_out_channels=64,
-                fc_out_channels=256,
+                in_channels=32,
+                conv_out_channels=32,
+                fc_out_channels=128,
                 norm_cfg=dict(type='BN'))))
     ours = model.roi_head.state_dict()
     theirs = {
