@@ -7,4 +7,4 @@ def pytest_terminal_summary(terminalreporter):
     if ERRORS:
         terminalreporter.section('largest errors against the reference')
     for quantity, (error, kind) in sorted(ERRORS.items()):
-        terminalreporter.write_line(f'{quantity:<60}{error:.1e} {kind}')
+        terminalreporter.write_line(f'{quantity:<64}{error:.1e} {kind}')

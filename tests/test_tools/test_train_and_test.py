@@ -133,15 +133,15 @@ def test_scaled_lr_and_transfer_report(config, tmp_path, monkeypatch):
     weights = tmp_path / 'pre.pth'
     torch.save(
         {
-            'backbone.conv1.weight': torch.zeros(32, 3, 7, 7),
+            'backbone.conv1.weight': torch.zeros(16, 3, 7, 7),
             'target.steps': torch.zeros(1),
         }, weights)
     work_dir = tmp_path / 'run'
     _run(monkeypatch, 'train', config, '--work-dir', work_dir, '--load-from',
          weights, '--auto-scale-lr', '--cfg-options', 'param_scheduler=None')
     text, scalars = _log(work_dir)
-    # 2 images in place of the config's 8, so a quarter of 0.02.
-    assert scalars[0]['lr'] == pytest.approx(0.005)
+    # 2 images in place of the config's 8, so a quarter of 0.001.
+    assert scalars[0]['lr'] == pytest.approx(0.00025)
     assert '| backbone           | 1 of 120 ' in text
     assert 'ignored (pretext)' in text
     assert 'Only a part of the tensors is loaded in backbone' in text
