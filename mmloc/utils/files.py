@@ -1,0 +1,80 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+"""Files that are either whole or not there."""
+import os
+import os.path as osp
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
+
+
+@contextmanager
+def atomic_write(path: str, overwrite: bool = False,
+                 mode: str = 'wb') -> Iterator[IO]:
+    """Open a file that appears under its name only when it is complete.
+
+    It is written under a temporary name in the same folder, flushed to the
+    disk and renamed, so that neither a crash nor a power cut leaves half a
+    file, and a reader of an older version keeps it until the end.
+
+    Args:
+        path (str): Where the file shall be; its folder is made if missing.
+        overwrite (bool): Whether a file that is there is replaced. Defaults
+            to False.
+        mode (str): 'wb' or 'w' (UTF-8). Defaults to 'wb'.
+
+    Yields:
+        IO: The open file; it may be sought.
+
+    Raises:
+        ValueError: There is a file and ``overwrite`` is not given, or a
+            folder.
+    """
+    refuse_existing(path, overwrite)
+    folder = osp.dirname(osp.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    temporary = osp.join(
+        folder, f'.{osp.basename(path)}.{secrets.token_hex(4)}.tmp')
+    encoding = None if 'b' in mode else 'utf-8'
+    try:
+        # Not tempfile: its files are readable by their owner only.
+        with open(temporary, mode.replace('w', 'x'),
+                  encoding=encoding) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        refuse_existing(path, overwrite)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    # The rename itself is on the disk only once the folder is; some network
+    # file systems cannot open a folder, and have no need to.
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def refuse_existing(path: str, overwrite: bool = False) -> None:
+    """Raise before work is done that could not be stored.
+
+    Args:
+        path (str): Where a file shall be written.
+        overwrite (bool): Whether a file that is there may be replaced.
+
+    Raises:
+        ValueError: There is a file and ``overwrite`` is not given, or a
+            folder.
+    """
+    if osp.isdir(path):
+        raise ValueError(
+            f'{path!r} is a folder, but a file shall be written: give a file '
+            'name.')
+    if osp.exists(path) and not overwrite:
+        raise ValueError(
+            f'{path!r} is there already and is not replaced unasked: give '
+            'another name, or ask for it to be overwritten.')
