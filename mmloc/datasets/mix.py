@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose, force_full_init
-from mmengine.logging import print_log
 
 from mmloc.registry import DATASETS
 
+from .redraw import RedrawMixin
+
 
 @DATASETS.register_module()
-class MixImagesDataset:
+class MixImagesDataset(RedrawMixin):
     """Give every image others drawn at random from the same source.
 
     Sample ``idx`` is the inner dataset's sample ``idx`` (the foreground) with
@@ -75,9 +76,6 @@ class MixImagesDataset:
         self.num_foregrounds = tuple(num_foregrounds)
         self.exclude_foreground = exclude_foreground
         self.max_refetch = max_refetch
-        #: int: Samples replaced because the pipeline returned None, counted
-        #: by each worker process for itself.
-        self.num_redrawn = 0
         self._metainfo = dataset.metainfo
         self._fully_initialized = False
         if not lazy_init:
@@ -117,22 +115,8 @@ class MixImagesDataset:
 
     @force_full_init
     def __getitem__(self, idx: int) -> dict:
-        for _ in range(self.max_refetch + 1):
-            results = self.pipeline(self._mix(idx))
-            if results is not None:
-                return results
-            self.num_redrawn += 1
-            # Powers of two: the first is seen, a million do not fill the log.
-            if self.num_redrawn & (self.num_redrawn - 1) == 0:
-                print_log(
-                    f'{self.num_redrawn} samples have been drawn anew so far '
-                    'because the pipeline found nothing usable in them.',
-                    logger='current')
-            idx = np.random.randint(len(self))
-        raise RuntimeError(
-            f'The pipeline returned None for {self.max_refetch + 1} samples '
-            'in a row, expected a usable sample; check the transforms of '
-            'MixImagesDataset or raise max_refetch.')
+        return self.first_usable(
+            idx, lambda drawn: self.pipeline(self._mix(drawn)))
 
     def _mix(self, idx: int) -> dict:
         """Load a foreground and the images that go with it."""

@@ -2,17 +2,18 @@
 import logging
 import os.path as osp
 
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 
 from mmloc.registry import DATASETS
 
 from .image_sources import check_images_exist, read_images
+from .redraw import RedrawMixin
 from .transforms.loading import UnreadableImageError
 
 
 @DATASETS.register_module()
-class UnlabeledImageDataset(BaseDataset):
+class UnlabeledImageDataset(RedrawMixin, BaseDataset):
     """Images without labels from a folder tree, a text list or a COCO json.
 
     Each item holds ``img_path`` (str), ``img_id`` (int, the place in the
@@ -95,6 +96,25 @@ class UnlabeledImageDataset(BaseDataset):
         for img_id, info in enumerate(infos):
             info['img_id'] = img_id
         return infos
+
+    @force_full_init
+    def __getitem__(self, idx: int) -> dict:
+        """Get a sample, or another one if the pipeline finds it unusable.
+
+        Args:
+            idx (int): Index of the image.
+
+        Returns:
+            dict: The pipeline's result. Packed data samples tell in their
+            metainfo how many samples were given up for it, skipped images
+            included: ``num_redrawn`` (int).
+
+        Raises:
+            RuntimeError: ``max_refetch`` draws in a row were of no use.
+        """
+        if self.test_mode:
+            return super().__getitem__(idx)
+        return self.first_usable(idx, self.prepare_data)
 
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline on an image.

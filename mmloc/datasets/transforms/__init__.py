@@ -1,10 +1,15 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from .cutout import CutoutInBoxes
+from .geometric import RandomResizedCrop
 from .instances import AugmentBoxes, PackRegionInputs
 from .loading import LoadImage, UnreadableImageError
+from .matches import SelectMatches
 from .paste import PasteInstance
 from .photometric import ColorJitter, RandomGrayscale
+from .views import MultiView
 
 __all__ = [
-    'AugmentBoxes', 'ColorJitter', 'LoadImage', 'PackRegionInputs',
-    'PasteInstance', 'RandomGrayscale', 'UnreadableImageError'
+    'AugmentBoxes', 'ColorJitter', 'CutoutInBoxes', 'LoadImage', 'MultiView',
+    'PackRegionInputs', 'PasteInstance', 'RandomGrayscale',
+    'RandomResizedCrop', 'SelectMatches', 'UnreadableImageError'
 ]

@@ -171,12 +171,15 @@ class AugmentBoxes(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackRegionInputs(PackDetInputs):
-    """mmdet's ``PackDetInputs`` that packs augmented boxes as well.
+    """mmdet's ``PackDetInputs`` that packs more of the instances.
 
     **Required Keys:** those of ``PackDetInputs``, and optionally
 
     - aug_bboxes (np.float32): (K, 4), packed as ``gt_instances.aug_bboxes``.
+    - gt_bboxes_pairs (np.int64): (K, ), packed as ``gt_instances.pairs``.
     """
 
     mapping_table = dict(
-        PackDetInputs.mapping_table, aug_bboxes='aug_bboxes')
+        PackDetInputs.mapping_table,
+        aug_bboxes='aug_bboxes',
+        gt_bboxes_pairs='pairs')

@@ -1,0 +1,78 @@
+# SoCo's three views of unlabelled images (FPN), with the cutout of the
+# released script for 100 epochs. A config that inherits this states where the
+# images and their proposals are:
+#   train_dataloader = dict(
+#       dataset=dict(
+#           data_root=..., ann_file=..., data_prefix=dict(img=...),
+#           pipeline=[
+#               dict(type='mmloc.LoadImage'),
+#               dict(type='mmloc.LoadProposals', proposal_file=...),
+#               _base_.train_pipeline[-1]
+#           ]))
+# Crops, resizes and colours run in Pillow, as published.
+colours = [
+    dict(
+        type='RandomApply',
+        transforms=[
+            dict(
+                type='mmloc.ColorJitter',
+                brightness=0.4,
+                contrast=0.4,
+                saturation=0.4,
+                hue=0.1)
+        ],
+        prob=0.8),
+    dict(type='mmloc.RandomGrayscale', prob=0.2),
+]
+blur = dict(
+    type='mmpretrain.GaussianBlur',
+    magnitude_range=(0.1, 2.0),
+    magnitude_std='inf')
+flip = dict(type='RandomFlip', prob=0.5)
+pack = dict(type='mmloc.PackRegionInputs')
+# What follows the choice of boxes in the first view and in all others.
+first = [*colours, dict(blur, prob=1.0), flip, pack]
+others = [
+    *colours,
+    dict(blur, prob=0.1),
+    dict(type='mmpretrain.Solarize', thr=128, prob=0.2), flip, pack
+]
+others_cutout = [
+    *others[:-1],
+    dict(type='mmloc.CutoutInBoxes', prob=0.5, area=(0.1, 0.3)), pack
+]
+whole = dict(
+    type='Resize', scale=(224, 224), keep_ratio=False, backend='pillow')
+crop = dict(type='mmloc.RandomResizedCrop', crop_ratio_range=(0.5, 1.0))
+# Of the first view's boxes alone.
+jitter = dict(view1=dict(prob=0.5, ratio=0.1))
+train_pipeline = [
+    dict(type='mmloc.LoadImage'),
+    dict(type='mmloc.LoadProposals', proposal_file='data/proposals.mmprop'),
+    dict(
+        type='mmloc.MultiView',
+        views=dict(
+            view1=dict(transforms=[whole], then=first),
+            view2=dict(
+                transforms=[dict(crop, scale=224)], then=others_cutout),
+            # The paper's wording is the second view, downsampled:
+            #   source='view2', transforms=[dict(whole, scale=(112, 112))]
+            view3=dict(
+                transforms=[dict(crop, scale=112)], then=others_cutout)),
+        select=dict(
+            type='mmloc.SelectMatches',
+            num=4,
+            jitter=jitter,
+            pairs=[
+                dict(views=('view1', 'view2')),
+                dict(views=('view1', 'view3'))
+            ]))
+]
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=8,
+    persistent_workers=True,
+    pin_memory=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type='mmloc.UnlabeledImageDataset', pipeline=train_pipeline))

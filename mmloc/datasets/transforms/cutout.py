@@ -1,0 +1,98 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+
+from mmloc.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class CutoutInBoxes(BaseTransform):
+    """Cover a square within a box by the mean colour (SoCo's code).
+
+    Each box is cut with some probability. The square's area is a fraction of
+    the box's, its centre is uniform in the box, and it is clipped only at the
+    border of the image. A box that stands several times in the list has as
+    many chances.
+
+    **Required Keys:**
+
+    - img (np.uint8): (H, W, 3), BGR.
+    - gt_bboxes (HorizontalBoxes): (K, 4), xyxy in pixels.
+
+    **Modified Keys:**
+
+    - img
+
+    Args:
+        prob (float): Probability of each box. Defaults to 0.5.
+        area (tuple[float, float]): Range of the square's area relative to
+            the box. Defaults to (0.1, 0.3).
+        fill (tuple[float, float, float]): Colour as RGB, rounded to whole
+            numbers, so that after normalisation by this mean the square is
+            not exactly 0 but below 0.01. Defaults to ImageNet's mean.
+
+    Raises:
+        ValueError: ``prob`` or ``area`` is outside [0, 1], or ``area`` falls.
+    """
+
+    def __init__(
+        self,
+        prob: float = 0.5,
+        area: tuple[float, float] = (0.1, 0.3),
+        fill: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    ) -> None:
+        if not 0 <= prob <= 1 or not 0 <= area[0] <= area[1] <= 1:
+            raise ValueError(f'prob is {prob} and area {tuple(area)}, but '
+                             'they must lie in [0, 1] and area must rise.')
+        self.prob = prob
+        self.area = tuple(area)
+        self.fill = np.array(fill[::-1]).round().astype(np.uint8)
+
+    @cache_randomness
+    def _rand_squares(self, num: int) -> tuple[np.ndarray, ...]:
+        """Draw which boxes are cut, relative areas, relative centres."""
+        return (np.random.rand(num) < self.prob,
+                np.random.uniform(*self.area, num), np.random.rand(num, 2))
+
+    @staticmethod
+    def squares(boxes: np.ndarray, area: np.ndarray,
+                centre: np.ndarray) -> np.ndarray:
+        """Squares within boxes.
+
+        Args:
+            boxes (np.ndarray): (n, 4).
+            area (np.ndarray): (n, ), relative to the box.
+            centre (np.ndarray): (n, 2), relative to the box.
+
+        Returns:
+            np.ndarray: int (n, 4), x1, y1, x2, y2 with x2 and y2 excluded;
+            negative coordinates are set to 0.
+        """
+        sides = boxes[:, 2:] - boxes[:, :2]
+        centre = boxes[:, :2] + centre * sides
+        half = np.sqrt(area * sides.prod(1))[:, None] / 2
+        corners = np.concatenate([centre - half, centre + half], 1)
+        return corners.round().astype(int).clip(0)
+
+    def transform(self, results: dict) -> dict:
+        """Cut.
+
+        Args:
+            results (dict): Result dict with boxes.
+
+        Returns:
+            dict: Result dict, perhaps with a changed ``img``.
+        """
+        boxes = results['gt_bboxes'].numpy()
+        cut, area, centre = self._rand_squares(len(boxes))
+        if cut.any():
+            img = results['img'].copy()
+            for x1, y1, x2, y2 in self.squares(boxes, area, centre)[cut]:
+                img[y1:y2, x1:x2] = self.fill
+            results['img'] = img
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{self.__class__.__name__}(prob={self.prob}, '
+                f'area={self.area}, fill={self.fill[::-1].tolist()})')

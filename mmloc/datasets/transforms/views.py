@@ -1,0 +1,152 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import copy
+
+import numpy as np
+from mmcv.transforms import BaseTransform, Compose
+
+from mmloc.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class MultiView(BaseTransform):
+    """Make any number of named views of an image that share instances.
+
+    1. The geometric ``transforms`` of each view run on the sample, or on the
+       view named ``source``.
+    2. ``select`` sees all views at once and gives each its boxes. If it
+       returns None, all views are made anew, up to ``max_tries`` times; then
+       the sample is given up and the dataset draws another.
+    3. The rest of each view's pipeline, ``then``, runs: flips, colours and
+       packing, independent of the other views.
+
+    The output is that of mmdet's ``MultiBranch``, but the image is not
+    copied for each view: transforms must not write into ``img``, which those
+    of mmdet, mmpretrain and mmloc do not do.
+
+    **Required Keys:**
+
+    - img (np.uint8): (H, W, 3).
+    - What the transforms and ``select`` need.
+
+    **Modified Keys:**
+
+    - Every key of the packed views, such as ``inputs`` and ``data_samples``:
+      a dict of one value by view.
+
+    Args:
+        views (dict[str, dict]): By name, in the order in which they are made:
+            ``transforms`` (list, geometric ones; crops and resizes of mmdet
+            that keep ``homography_matrix``), ``then`` (list, up to packing)
+            and optionally ``source`` (str, an earlier view whose result after
+            its ``transforms`` is the start of this one).
+        select (dict): Transform of ``{'views': {name: results}, 'attempt':
+            int}`` and the sample's own keys, such as
+            :class:`SelectMatches`. ``attempt`` counts from 0.
+        max_tries (int): How often the views of a sample are made.
+            Defaults to 5.
+
+    Raises:
+        ValueError: A view has unknown keys or a ``source`` that is not an
+            earlier view, or ``max_tries`` is below 1.
+
+    Examples:
+        >>> # SoCo's third view as the paper words it: the second one, halved.
+        >>> crop = dict(type='mmloc.RandomResizedCrop', scale=224,
+        ...             crop_ratio_range=(0.5, 1.0))
+        >>> whole = dict(type='Resize', scale=(224, 224), backend='pillow')
+        >>> half = dict(type='Resize', scale=(112, 112), backend='pillow')
+        >>> then = [dict(type='RandomFlip', prob=0.5),
+        ...         dict(type='mmloc.PackRegionInputs')]
+        >>> dict(
+        ...     type='mmloc.MultiView',
+        ...     views=dict(
+        ...         view1=dict(transforms=[whole], then=then),
+        ...         view2=dict(transforms=[crop], then=then),
+        ...         view3=dict(source='view2', transforms=[half], then=then)),
+        ...     select=dict(
+        ...         type='mmloc.SelectMatches',
+        ...         pairs=[dict(views=('view1', 'view2')),
+        ...                dict(views=('view1', 'view3'))]))
+    """
+
+    def __init__(self,
+                 views: dict[str, dict],
+                 select: dict,
+                 max_tries: int = 5) -> None:
+        if max_tries < 1:
+            raise ValueError(f'max_tries is {max_tries}, expected 1 or more.')
+        self.sources: dict[str, str | None] = {}
+        for name, view in views.items():
+            _check_view(name, view, self.sources)
+            self.sources[name] = view.get('source')
+        self.geometry = {
+            name: Compose(view.get('transforms', []))
+            for name, view in views.items()
+        }
+        self.select = TRANSFORMS.build(select)
+        self.then = {
+            name: Compose(view['then'])
+            for name, view in views.items()
+        }
+        self.max_tries = max_tries
+
+    def transform(self, results: dict) -> dict | None:
+        """Make the views.
+
+        Args:
+            results (dict): Result dict with ``img``.
+
+        Returns:
+            dict or None: Packed views, None if the sample is of no use.
+        """
+        for attempt in range(self.max_tries):
+            views = self._make_views(results)
+            joint = views and self.select(
+                dict(results, views=views, attempt=attempt))
+            if joint:
+                break
+        else:
+            return None
+        packed: dict = {}
+        for name, view in joint['views'].items():
+            view = self.then[name](view)
+            if view is None:
+                return None
+            for key, value in view.items():
+                packed.setdefault(key, {})[name] = value
+        return packed
+
+    def _make_views(self, results: dict) -> dict | None:
+        """Run the geometric transforms of every view."""
+        views: dict = {}
+        for name, geometry in self.geometry.items():
+            view = _fork(views.get(self.sources[name], results))
+            # In float64, or the errors of the float32 factors add up.
+            view.setdefault('homography_matrix', np.eye(3))
+            views[name] = geometry(view)
+            if views[name] is None:
+                return None
+        return views
+
+    def __repr__(self) -> str:
+        return (f'{self.__class__.__name__}(geometry={self.geometry}, '
+                f'sources={self.sources}, select={self.select}, '
+                f'then={self.then}, max_tries={self.max_tries})')
+
+
+def _fork(results: dict) -> dict:
+    """Copy a result dict except for the pixels, which nobody writes to."""
+    img = results['img']
+    return copy.deepcopy(results, {id(img): img})
+
+
+def _check_view(name: str, view: dict, earlier: dict) -> None:
+    """Raise ValueError if a view's config is wrong."""
+    if set(view) - {'source'} not in ({'transforms', 'then'}, {'then'}):
+        raise ValueError(
+            f'View {name!r} has the keys {sorted(view)}, expected '
+            "'transforms' and 'then', perhaps with 'source'.")
+    if view.get('source') not in (None, *earlier):
+        raise ValueError(
+            f'The source of view {name!r} is {view["source"]!r}, expected '
+            f'one of the views before it: {list(earlier)}.')
