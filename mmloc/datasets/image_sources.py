@@ -1,5 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-"""Lists of images without labels: a folder tree, a text file, a COCO json.
+"""Lists of images without labels: a folder, a zip, a text file, a COCO json.
 
 Each reader returns a list of dicts with ``img_path`` (str) and, where the
 source knows them, ``height`` and ``width`` (int, pixels). Labels are ignored.
@@ -8,6 +8,10 @@ import json
 import os
 import os.path as osp
 import re
+
+from mmengine import fileio
+
+from .zip_images import ZIP_PREFIX, find_zip, open_zip, split_zip_path
 
 #: Suffixes taken for images, compared without regard to case.
 IMG_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
@@ -25,9 +29,10 @@ def read_images(ann_file: str, img_prefix: str) -> list[dict]:
     """Read the images of a source, chosen by the suffix of ``ann_file``.
 
     Args:
-        ann_file (str): ``''`` for the folder tree ``img_prefix``, a ``.txt``
-            list or a COCO ``.json``.
-        img_prefix (str): Folder that relative file names start from.
+        ann_file (str): ``''`` for the folder tree or the zip ``img_prefix``,
+            a ``.txt`` list, a COCO ``.json`` or a ``.zip``.
+        img_prefix (str): Folder that relative file names start from; it may
+            be a zip or a folder in a zip. Of no use with a ``.zip``.
 
     Returns:
         list[dict]: ``img_path`` and, from a json, ``height`` and ``width``.
@@ -36,7 +41,10 @@ def read_images(ann_file: str, img_prefix: str) -> list[dict]:
         FileNotFoundError: ``ann_file`` or the folder is missing.
         ValueError: The source is of another kind, or holds no image.
     """
+    img_prefix = image_prefix(ann_file, img_prefix)
     if not ann_file:
+        if img_prefix.startswith(ZIP_PREFIX):
+            return read_zip(ann_file, img_prefix)
         return read_folder(img_prefix)
     if osp.isdir(ann_file):
         raise ValueError(
@@ -44,16 +52,49 @@ def read_images(ann_file: str, img_prefix: str) -> list[dict]:
             'COCO .json; leave ann_file empty and name the folder by '
             'data_root or data_prefix to read a folder of images.')
     suffix = osp.splitext(ann_file)[1].lower()
-    readers = {'.txt': read_txt, '.json': read_coco}
+    readers = {'.txt': read_txt, '.json': read_coco, '.zip': read_zip}
     if suffix not in readers:
         raise ValueError(
-            f'ann_file {ann_file!r} ends in {suffix!r}, expected a .txt list '
-            "or a COCO .json ('' reads a folder of images).")
+            f'ann_file {ann_file!r} ends in {suffix!r}, expected a .txt list, '
+            "a COCO .json or a .zip ('' reads a folder of images).")
     if not osp.isfile(ann_file):
         raise FileNotFoundError(
             f'The image list {ann_file!r} does not exist: '
             f'{_nearest_folder(ann_file)}; check ann_file and data_root.')
     return readers[suffix](ann_file, img_prefix)
+
+
+def image_prefix(ann_file: str, img_prefix: str) -> str:
+    """Say what the paths of a source's images begin with.
+
+    Args:
+        ann_file (str): As for :func:`read_images`.
+        img_prefix (str): As for :func:`read_images`.
+
+    Returns:
+        str: ``img_prefix``, or ``zip://`` and the path of the zip, or of the
+        folder in it, if the images lie in a zip.
+    """
+    if ann_file.lower().endswith('.zip'):
+        img_prefix = ann_file
+    if find_zip(img_prefix) is None:
+        return img_prefix
+    return ZIP_PREFIX + img_prefix.removeprefix(ZIP_PREFIX).rstrip('/')
+
+
+def image_name(img_path: str, prefix: str) -> str:
+    """Name an image in a way that does not depend on where the set lies.
+
+    Args:
+        img_path (str): Path of the image.
+        prefix (str): What :func:`image_prefix` returned for its source.
+
+    Returns:
+        str: POSIX path relative to the folder or the zip of the images; of
+        an image that a list names elsewhere, its path as it is.
+    """
+    start = osp.join(prefix, '') if prefix else ''
+    return img_path.removeprefix(start).replace(os.sep, '/')
 
 
 def read_folder(folder: str) -> list[dict]:
@@ -86,6 +127,30 @@ def read_folder(folder: str) -> list[dict]:
             f'files that end in {" ".join(IMG_SUFFIXES)} (any case); check '
             'data_root and data_prefix.')
     return [dict(img_path=path) for path in sorted(paths)]
+
+
+def read_zip(ann_file: str, img_prefix: str) -> list[dict]:
+    """List the images of a zip, or of a folder in it, by sorted names.
+
+    What a folder's reader passes over is passed over here too, and so is the
+    ``__MACOSX`` folder of hidden files.
+    """
+    path, folder = split_zip_path(img_prefix)
+    folder = f'{folder}/' if folder else ''
+    names = [name.decode() for name in open_zip(path)]
+    infos = [
+        dict(img_path=f'{ZIP_PREFIX}{path}/{name}') for name in names
+        if name.startswith(folder) and name.lower().endswith(IMG_SUFFIXES)
+        and not any(part[:1] == '.' or part == '__MACOSX'
+                    for part in name[len(folder):].split('/'))
+    ]
+    if not infos:
+        shown = ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
+        raise ValueError(
+            f'Found 0 images in {folder or "all"!r} of the zip {path!r}, '
+            f'which holds {shown or "nothing"}, expected files that end in '
+            f'{" ".join(IMG_SUFFIXES)} (any case); check data_prefix.')
+    return infos
 
 
 def read_txt(ann_file: str, img_prefix: str) -> list[dict]:
@@ -154,7 +219,7 @@ def check_images_exist(infos: list[dict], source: str, mode: str) -> None:
     picks = [i * (len(infos) - 1) // max(num - 1, 1) for i in range(num)]
     missing = [
         infos[i]['img_path'] for i in picks
-        if not osp.isfile(infos[i]['img_path'])
+        if not fileio.isfile(infos[i]['img_path'])
     ]
     if missing:
         raise FileNotFoundError(
@@ -166,6 +231,9 @@ def check_images_exist(infos: list[dict], source: str, mode: str) -> None:
 
 def _nearest_folder(path: str) -> str:
     """Say which part of a path exists and what is there."""
+    if path.startswith(ZIP_PREFIX):
+        file = split_zip_path(path)[0]
+        return f'the zip {file!r} exists and has no such member'
     folder = osp.dirname(osp.abspath(path))
     while not osp.isdir(folder):
         folder = osp.dirname(folder)

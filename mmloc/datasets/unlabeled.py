@@ -7,29 +7,39 @@ from mmengine.logging import print_log
 
 from mmloc.registry import DATASETS
 
-from .image_sources import check_images_exist, read_images
+from .image_sources import (
+    check_images_exist,
+    image_name,
+    image_prefix,
+    read_images,
+)
 from .redraw import RedrawMixin
 from .transforms.loading import UnreadableImageError
 
 
 @DATASETS.register_module()
 class UnlabeledImageDataset(RedrawMixin, BaseDataset):
-    """Images without labels from a folder tree, a text list or a COCO json.
+    """Images without labels from a folder, a zip, a text list or a COCO json.
 
     Each item holds ``img_path`` (str), ``img_id`` (int, the place in the
-    sorted folder or in the list) and, from a json that gives them, ``height``
-    and ``width`` (int, pixels).
+    sorted folder or in the list), ``img_name`` (str, the POSIX path relative
+    to the folder or the zip of the images, by which proposal files know it)
+    and, from a json that gives them, ``height`` and ``width`` (int, pixels).
 
     Args:
-        ann_file (str): ``''`` reads the folder tree ``data_prefix``; a
-            ``.txt`` names one image a line, with or without a class label
-            behind it; a ``.json`` is COCO's, whose annotations are ignored.
+        ann_file (str): ``''`` reads the folder tree or the zip
+            ``data_prefix``; a ``.txt`` names one image a line, with or
+            without a class label behind it; a ``.json`` is COCO's, whose
+            annotations are ignored; of a ``.zip`` all images are read.
             Relative to ``data_root``. Defaults to ''.
         data_root (str): Folder that ``ann_file`` and ``data_prefix`` start
             from. Defaults to ''.
         data_prefix (dict): ``dict(img='train2017/')`` as in mmdet, or
             ``dict(img_path=...)`` as in mmengine: the folder of the images,
-            relative to ``data_root``. Defaults to ``dict(img='')``.
+            relative to ``data_root``. It may be a zip, or a folder in a zip
+            (``'train.zip/images'``), out of which the images are then read;
+            their ``img_path`` begins with ``zip://``.
+            Defaults to ``dict(img='')``.
         check_exists (str): Which of the listed files must be there when the
             source is read: ``'sample'`` (64 spread over the list), ``'all'``
             or ``'none'``. A folder needs no check. Defaults to 'sample'.
@@ -91,11 +101,27 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
                 'Neither ann_file nor a folder is given, expected data_root '
                 'or data_prefix to name a folder of images.')
         infos = read_images(self.ann_file, img_prefix)
+        self._name_prefix = image_prefix(self.ann_file, img_prefix)
         if self.ann_file:
             check_images_exist(infos, self.ann_file, self.check_exists)
         for img_id, info in enumerate(infos):
             info['img_id'] = img_id
         return infos
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict:
+        """Get what is known of an image.
+
+        Args:
+            idx (int): Index of the image.
+
+        Returns:
+            dict: As :meth:`load_data_list` gives it, and ``img_name``.
+        """
+        # Here and not in the list, which would keep every path twice.
+        info = super().get_data_info(idx)
+        info['img_name'] = image_name(info['img_path'], self._name_prefix)
+        return info
 
     @force_full_init
     def __getitem__(self, idx: int) -> dict:

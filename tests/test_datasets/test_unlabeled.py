@@ -48,6 +48,24 @@ def test_sources_agree(tmp_path):
                 data_prefix={key: 'train'}).get_data_info(i) for i in range(3)
         ] for ann_file in ('', 'list.txt', 'a.json')]
         assert infos[0] == infos[1] == infos[2]
+        assert [info['img_name'] for info in infos[0]] == names
+
+
+@pytest.mark.parametrize(('root', 'prefix'), [
+    ('{}', 'train'), ('{}', 'train/'), ('{}/', '{}/train'), ('', '{}/train')])
+def test_names_are_relative(tmp_path, root, prefix):
+    _write(tmp_path / 'train', 'a.png')
+    _write(tmp_path / 'train' / 'sub', 'b.png')
+    elsewhere = str(tmp_path / 'c.png')
+    (tmp_path / 'list.txt').write_text(f'a.png\nsub/b.png\n{elsewhere} 1\n')
+    root, prefix = root.format(tmp_path), prefix.format(tmp_path)
+    folder = UnlabeledImageDataset('', root, dict(img=prefix))
+    listed = UnlabeledImageDataset(
+        str(tmp_path / 'list.txt'), root, dict(img=prefix),
+        check_exists='none')
+    names = [listed.get_data_info(i)['img_name'] for i in range(3)]
+    assert names == ['a.png', 'sub/b.png', elsewhere]
+    assert [folder.get_data_info(i)['img_name'] for i in (0, 1)] == names[:2]
 
 
 def test_listed_files_must_exist(tmp_path):

@@ -1,6 +1,4 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-import os.path as osp
-
 from mmcv.transforms import LoadImageFromFile
 
 from mmloc.registry import TRANSFORMS
@@ -12,12 +10,15 @@ class UnreadableImageError(RuntimeError):
     Args:
         message (str): The sentence for the user.
         img_path (str): The file.
+        reason (str): What is wrong with it, in a few words.
     """
 
     # A data loader rebuilds a worker's error from the message alone.
-    def __init__(self, message: str, img_path: str = '') -> None:
+    def __init__(self, message: str, img_path: str = '',
+                 reason: str = '') -> None:
         super().__init__(message)
         self.img_path = img_path
+        self.reason = reason
 
 
 @TRANSFORMS.register_module()
@@ -36,6 +37,8 @@ class LoadImage(LoadImageFromFile):
     upright image and may differ from the size stored in a COCO json. Write
     ``color_type='color_ignore_orientation'`` to leave images as stored.
     OpenCV cannot decode TIFF images of 32-bit floats.
+
+    A path may lead into a zip: ``zip://FOLDER/FILE.zip/MEMBER``.
 
     Required Keys:
 
@@ -67,20 +70,25 @@ class LoadImage(LoadImageFromFile):
         try:
             return super().transform(results)
         except Exception as error:
+            reason = _fault(error)
             raise UnreadableImageError(
-                f'Cannot read the image {path!r}: it {_fault(path, error)}; '
+                f'Cannot read the image {path!r}: it {reason}; '
                 "replace or remove the file, or set on_corrupt='skip' in "
-                'the dataset to pass such files over.', path) from error
+                'the dataset to pass such files over.', path,
+                reason) from error
 
 
-def _fault(path: str, error: Exception) -> str:
+def _fault(error: Exception) -> str:
     """Say in a few words what is wrong with a file."""
     if isinstance(error, FileNotFoundError):
         return 'does not exist'
     if isinstance(error, PermissionError):
         return 'may not be read by this user (permission denied)'
-    if osp.isfile(path) and osp.getsize(path) == 0:
+    if '!buf.empty()' in str(error):  # of OpenCV
         return 'is empty (0 bytes)'
+    if 'CV_IO_MAX_IMAGE' in str(error):
+        return ("has more pixels than OpenCV's limit "
+                '(OPENCV_IO_MAX_IMAGE_PIXELS) allows')
     if isinstance(error, AssertionError):
         return 'is damaged, truncated or not an image that OpenCV can decode'
-    return f'fails with {type(error).__name__}: {error}'.strip()
+    return f'fails with {type(error).__name__}: {error}'.rstrip(': .\n')

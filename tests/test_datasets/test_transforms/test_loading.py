@@ -1,4 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -76,6 +79,21 @@ def test_unreadable_files(tmp_path, picture):
             _load(tmp_path / name)
     with pytest.raises(UnreadableImageError, match=r'b.jpg.*does not exist'):
         _load(tmp_path / 'b.jpg')
+
+
+def test_too_many_pixels(tmp_path):
+    """A PNG that says it has more pixels than OpenCV takes."""
+    def chunk(kind, data):
+        return (struct.pack('>I', len(data)) + kind + data + struct.pack(
+            '>I', zlib.crc32(kind + data)))
+
+    header = struct.pack('>IIBBBBB', 40000, 40000, 8, 0, 0, 0, 0)
+    (tmp_path / 'bomb.png').write_bytes(
+        b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+        + chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b''))
+    with pytest.raises(UnreadableImageError, match='has more pixels') as error:
+        _load(tmp_path / 'bomb.png')
+    assert error.value.reason.startswith('has more pixels than')
 
 
 def test_error_passes_through_a_worker(tmp_path):

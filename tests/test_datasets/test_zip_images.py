@@ -1,0 +1,157 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import json
+import os
+import pickle
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmloc.datasets import UnlabeledImageDataset, UnreadableImageError
+from mmloc.datasets.image_sources import check_images_exist, read_images
+from mmloc.datasets.zip_images import ZipIndex, open_zip, split_zip_path
+
+PIPELINE = [dict(type='mmloc.LoadImage')]
+
+
+def _png(value, width=6):
+    return cv2.imencode('.png', np.full((4, width, 3), value,
+                                        np.uint8))[1].tobytes()
+
+
+def _write_zip(path, members, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, 'w', method) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return str(path)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return _write_zip(
+        tmp_path / 'train.zip', {
+            'n/b.png': _png(2), 'n/': b'', 'n/a.PNG': _png(1), 'é.png':
+            _png(3), 'notes.txt': b'x', '.c.png': b'', '__MACOSX/n/._b.png':
+            b'', 'n/.d/e.png': b''
+        })  # yapf: disable
+
+
+def test_order_and_hidden_members(archive):
+    names = ['n/a.PNG', 'n/b.png', 'é.png']
+    assert read_images('', archive) == [
+        dict(img_path=f'zip://{archive}/{name}') for name in names
+    ]
+    assert read_images(archive, 'ignored') == read_images('', archive)
+    assert len(read_images('', f'{archive}/n/')) == 2
+
+
+def test_a_folder_may_be_named_so(tmp_path):
+    (tmp_path / 'a.zip').mkdir()
+    path = _write_zip(tmp_path / 'a.zip' / 'B.ZIP', {'x.png': _png(0)})
+    infos = read_images('', path)
+    assert infos == [dict(img_path=f'zip://{path}/x.png')]
+    (tmp_path / 'a.zip' / 'y.png').write_bytes(_png(0))
+    folder = str(tmp_path / 'a.zip')
+    assert read_images('', folder) == [dict(img_path=f'{folder}/y.png')]
+
+
+@pytest.mark.parametrize(('ann_file', 'prefix', 'names'), [
+    ('', 'train.zip', ['n/a.PNG', 'n/b.png', 'é.png']),
+    ('', 'train.zip/n', ['a.PNG', 'b.png']),
+    ('train.zip', '', ['n/a.PNG', 'n/b.png', 'é.png']),
+    ('list.txt', 'train.zip', ['n/b.png', 'é.png']),
+    ('coco.json', 'train.zip/n', ['b.png']),
+])
+def test_dataset(tmp_path, archive, ann_file, prefix, names):
+    (tmp_path / 'list.txt').write_text('n/b.png 0\né.png 1\n')
+    (tmp_path / 'coco.json').write_text(
+        json.dumps(dict(images=[dict(id=4, file_name='b.png')])))
+    dataset = UnlabeledImageDataset(
+        ann_file, str(tmp_path), dict(img=prefix), pipeline=PIPELINE)
+    values = {'a.PNG': 1, 'b.png': 2, 'é.png': 3}
+    samples = [dataset[i] for i in range(len(dataset))]
+    assert [sample['img_name'] for sample in samples] == names
+    for sample in samples:
+        value = values[sample['img_path'].rpartition('/')[2]]
+        assert (sample['img'] == value).all()
+        assert sample['img'].shape == (4, 6, 3)
+
+
+def test_workers_read_at_the_same_time(tmp_path):
+    """A file position shared by forked workers would mix the images up."""
+    path = _write_zip(tmp_path / 'a.zip', {
+        f'{i:03d}.png': _png(i % 251, 50 + i) for i in range(200)
+    })
+    dataset = UnlabeledImageDataset(data_root=path, pipeline=PIPELINE)
+    assert dataset[0]['img'].shape[1] == 50  # the parent has opened it
+    loader = torch.utils.data.DataLoader(
+        dataset, num_workers=2, multiprocessing_context='fork',
+        collate_fn=lambda samples: samples[0])
+    for i, sample in enumerate(loader):
+        assert sample['img'].shape[1] == 50 + i
+        assert (sample['img'] == i % 251).all()
+
+
+def test_an_open_zip_is_not_sent_to_spawned_workers(archive):
+    dataset = UnlabeledImageDataset(data_root=archive, pipeline=PIPELINE)
+    assert dataset[0]['img_id'] == 0
+    assert pickle.loads(pickle.dumps(dataset))[2]['img_name'] == 'é.png'
+
+
+@pytest.mark.parametrize('method', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_index_reads_what_zipfile_reads(tmp_path, method):
+    rng = np.random.default_rng(0)
+    members = {f'{i}/{"x" * i}.': rng.bytes(100 * i) for i in range(9)}
+    path = _write_zip(tmp_path / 'a.zip', members, method)
+    # Bytes before the zip, as in a self-extracting one.
+    content = (tmp_path / 'a.zip').read_bytes()
+    (tmp_path / 'a.zip').write_bytes(b'stub' * 9 + content)
+    index = ZipIndex(path)
+    assert len(index) == 9
+    for name, content in members.items():
+        assert index.read(name) == content
+    assert index.find('9') is None
+    assert index.find('') is None
+
+
+def test_a_replaced_zip_is_read_anew(tmp_path):
+    path = _write_zip(tmp_path / 'a.zip', {'a.png': _png(0)})
+    assert [*open_zip(path)] == [b'a.png']
+    _write_zip(path, {'b.png': _png(0), 'c.png': _png(0)})
+    os.utime(path, (1, 1))
+    assert [*open_zip(path)] == [b'b.png', b'c.png']
+
+
+def test_unreadable_members(tmp_path):
+    path = _write_zip(tmp_path / 'a.zip', {
+        'bad.png': _png(77), 'empty.png': b'', 'text.png': b'no image'
+    }, zipfile.ZIP_STORED)  # yapf: disable
+    content = bytearray((tmp_path / 'a.zip').read_bytes())
+    content[60] ^= 1
+    (tmp_path / 'a.zip').write_bytes(content)
+    dataset = UnlabeledImageDataset(data_root=path, pipeline=PIPELINE)
+    for i, match in enumerate([r'bad.png.* is damaged; pack',
+                               r'empty.png.* is empty', r'text.png.*damaged']):
+        with pytest.raises(UnreadableImageError, match=rf'a\.zip.*{match}'):
+            dataset[i]
+    _write_zip(path, {'a.png': _png(7)}, zipfile.ZIP_LZMA)
+    with pytest.raises(ValueError, match=r'a\.zip.* compressed by method 14'):
+        open_zip(path).read('a.png')
+
+
+def test_clear_errors(tmp_path, archive):
+    with pytest.raises(ValueError, match=r"Found 0 images in 'm/' of the zip"):
+        read_images('', f'{archive}/m')
+    with pytest.raises(FileNotFoundError, match=r'b.zip.* does not exist'):
+        read_images(str(tmp_path / 'b.zip'), '')
+    (tmp_path / 'b.zip').write_bytes(b'PK nothing')
+    with pytest.raises(ValueError, match=r'b.zip.* cannot be read as a zip'):
+        read_images('', str(tmp_path / 'b.zip'))
+    infos = [dict(img_path=f'zip://{archive}/n/c.png')]
+    with pytest.raises(FileNotFoundError,
+                       match=r'n/c.png.*train.zip.* has no such member'):
+        check_images_exist(infos, 'list.txt', 'sample')
+    with pytest.raises(FileNotFoundError, match=r'nowhere.zip.*ends in .zip'):
+        split_zip_path('zip://nowhere.zip/a.png')
