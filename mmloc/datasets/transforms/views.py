@@ -26,6 +26,7 @@ class MultiView(BaseTransform):
     **Required Keys:**
 
     - img (np.uint8): (H, W, 3).
+    - img_shape (tuple[int, int]): (H, W).
     - What the transforms and ``select`` need.
 
     **Modified Keys:**

@@ -1,7 +1,8 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import numpy as np
 import pytest
-from PIL import Image
+from mmpretrain.datasets import GaussianBlur, Solarize
+from PIL import Image, ImageFilter, ImageOps
 from torchvision.transforms import functional
 
 from mmloc.datasets.transforms import ColorJitter, RandomGrayscale
@@ -69,6 +70,16 @@ def test_grey_with_its_probability():
     ]
     # Five standard deviations.
     assert abs(np.mean(grey) - 0.2) < 0.064
+
+
+def test_what_configs_take_from_mmpretrain_equals_pillow_on_rgb():
+    img, rgb = picture()[..., ::-1].copy(), Image.fromarray(picture())
+    for ours, expected in (
+        (Solarize(thr=128, prob=1.), ImageOps.solarize(rgb, 128)),
+        (GaussianBlur(radius=1.3, prob=1.),
+         rgb.filter(ImageFilter.GaussianBlur(1.3)))):
+        result = ours(dict(img=img))['img']
+        np.testing.assert_array_equal(result[..., ::-1], np.asarray(expected))
 
 
 def test_rejects_a_probability_above_one():

@@ -1,0 +1,174 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import pickle
+
+import numpy as np
+import pytest
+from mmcv.transforms import BaseTransform
+from mmdet.datasets.transforms import RandomFlip, Resize
+
+from mmloc.datasets.transforms import (
+    MultiView,
+    PackRegionInputs,
+    RandomResizedCrop,
+)
+
+#: A white rectangle on black, of an image of 100 x 80.
+BOX = [30, 20, 70, 65]
+WHOLE = dict(type='Resize', scale=(64, 64), backend='pillow')
+HALF = dict(type='Resize', scale=(32, 32), backend='pillow')
+CROP = dict(
+    type='mmloc.RandomResizedCrop', scale=64, crop_ratio_range=(.4, .9))
+THEN = [
+    dict(type='RandomFlip', prob=.5),
+    dict(
+        type='mmloc.PackRegionInputs', meta_keys=('homography_matrix', 'flip'))
+]
+VIEWS = dict(
+    view1=dict(transforms=[WHOLE], then=THEN),
+    view2=dict(transforms=[CROP], then=THEN),
+    view3=dict(source='view2', transforms=[HALF], then=THEN))
+PAIRS = [dict(views=('view1', 'view2')), dict(views=('view1', 'view3'))]
+
+
+def sample():
+    img = np.zeros((80, 100, 3), np.uint8)
+    x1, y1, x2, y2 = BOX
+    img[y1:y2, x1:x2] = 255
+    return dict(
+        img=img,
+        img_shape=(80, 100),
+        proposals=np.array([BOX], np.float32))
+
+
+def build(views=VIEWS, pairs=PAIRS, **kwargs):
+    select = dict(type='mmloc.SelectMatches', num=1, pairs=pairs)
+    return MultiView(views, select, **kwargs)
+
+
+def white(img):
+    """Box of what is white in an image (3, H, W)."""
+    ys, xs = np.nonzero(img.float().mean(0).numpy() > 127)
+    return [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+
+
+def test_boxes_and_homography_follow_the_pixels():
+    multi_view, flips = build(), []
+    for _ in range(40):
+        packed = multi_view(sample())
+        assert list(packed['inputs']) == list(packed['data_samples'])
+        for name, size in (('view1', 64), ('view2', 64), ('view3', 32)):
+            img = packed['inputs'][name]
+            data_sample = packed['data_samples'][name]
+            box = data_sample.gt_instances.bboxes.numpy()[0]
+            assert img.shape == (3, size, size)
+            np.testing.assert_allclose(box, white(img), atol=.8)
+            corners = np.array([BOX[:2], BOX[2:]]).T
+            moved = data_sample.homography_matrix @ [*corners, [1, 1]]
+            moved = np.sort(moved[:2]).T.flatten().clip(0, size)
+            np.testing.assert_allclose(moved, box, atol=1e-3)
+        flips.append([x.flip for x in packed['data_samples'].values()])
+    # Each view is flipped for itself: all eight combinations come up.
+    assert len(np.unique(flips, axis=0)) == 8
+
+
+def test_source_is_the_other_view_before_its_flip():
+    views = dict(VIEWS)
+    no_flip = [dict(type='mmloc.PackRegionInputs')]
+    views['view2'] = dict(transforms=[CROP], then=[
+        dict(type='RandomFlip', prob=1.), *no_flip])
+    views['view3'] = dict(source='view2', transforms=[], then=no_flip)
+    packed = build(
+        views, [PAIRS[0], dict(PAIRS[1], same_as=0)])(sample())
+    inputs, samples = packed['inputs'], packed['data_samples']
+    assert (inputs['view2'].flip(2) == inputs['view3']).all()
+    boxes = samples['view2'].gt_instances.bboxes
+    boxes.flip_((64, 64))
+    assert (boxes.tensor == samples['view3'].gt_instances.bboxes.tensor).all()
+
+
+def test_sample_is_neither_copied_nor_changed():
+    class Spy(BaseTransform):
+
+        def transform(self, results):
+            assert results['img'] is given['img']
+            results['proposals'] += 1
+            return results
+
+    given, untouched = sample(), sample()
+    views = dict(VIEWS)
+    views['view1'] = dict(transforms=[Spy(), WHOLE], then=THEN)
+    build(views)(given)
+    assert given.keys() == untouched.keys()
+    for key in given:
+        np.testing.assert_array_equal(given[key], untouched[key])
+
+
+class Attempts(BaseTransform):
+    """Note the attempts, give up all before ``success``."""
+
+    def __init__(self, success):
+        self.success = success
+        self.seen, self.crops = [], set()
+
+    def transform(self, results):
+        self.seen.append(results['attempt'])
+        crop = results['views']['view2']['homography_matrix']
+        self.crops.add(crop.tobytes())
+        if results['attempt'] < self.success:
+            return None
+        for view in results['views'].values():
+            del view['proposals']
+        return results
+
+
+@pytest.mark.parametrize(('success', 'tries'), [(0, 1), (2, 3), (9, 4)])
+def test_views_are_made_anew_after_a_failure(success, tries):
+    select = dict(type=Attempts, success=success)
+    multi_view = MultiView(VIEWS, select, max_tries=4)
+    packed = multi_view(sample())
+    assert multi_view.select.seen == list(range(tries))
+    assert len(multi_view.select.crops) == tries
+    assert (packed is None) == (success == 9)
+
+
+def test_a_pipeline_may_give_the_sample_up():
+    class GiveUp(BaseTransform):
+
+        def transform(self, results):
+            return None
+
+    for key in ('transforms', 'then'):
+        views = dict(VIEWS, view1=dict(VIEWS['view1'], **{key: [GiveUp()]}))
+        assert build(views)(sample()) is None
+
+
+def test_draws_follow_the_seed():
+    multi_view = build()
+    packed = []
+    for transform in (multi_view, pickle.loads(pickle.dumps(multi_view))):
+        np.random.seed(3)
+        packed.append(transform(sample()))
+    for name, img in packed[0]['inputs'].items():
+        assert (img == packed[1]['inputs'][name]).all()
+
+
+def test_built_from_transforms():
+    views = dict(
+        view1=dict(
+            transforms=[Resize((64, 64)), RandomResizedCrop(32)],
+            then=[RandomFlip(prob=.5), PackRegionInputs()]),
+        view2=dict(then=[PackRegionInputs()]))
+    packed = build(views, PAIRS[:1])(sample())
+    assert packed['inputs']['view2'].shape == (3, 80, 100)
+
+
+@pytest.mark.parametrize(('kwargs', 'match'), [
+    (dict(views=dict(a=dict(transforms=[]))), "'a' has the keys"),
+    (dict(views=dict(a=dict(then=[], pipeline=[]))), "'a' has the keys"),
+    (dict(views=dict(a=dict(source='b', then=[]), b=dict(then=[]))),
+     "source of view 'a' is 'b'"),
+    (dict(max_tries=0), 'max_tries is 0'),
+])
+def test_rejects_bad_arguments(kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        build(**kwargs)
