@@ -2,8 +2,8 @@
 custom_hooks = [
     # Says what of a checkpoint reaches the model; an error if nothing does.
     dict(type='mmloc.TransferReportHook'),
-    # Moves a momentum target once per optimizer step.
-    dict(type='mmloc.TargetIntervalHook'),
+    # Moves a momentum target once per optimizer step, on its schedule.
+    dict(type='mmloc.TargetScheduleHook'),
     # Lets the loader's workers draw anew in each epoch, also after --resume.
     dict(type='mmloc.WorkerSeedHook'),
     # On a terminal, one live line in place of the logger's many.

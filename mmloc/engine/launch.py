@@ -22,7 +22,7 @@ from mmengine.runner import (
 
 from mmloc.utils.cli import building
 
-from .hooks import TargetIntervalHook
+from .hooks import TargetScheduleHook
 from .runner import Runner
 
 #: Keys that mmengine reads from a config besides the Runner's arguments.
@@ -241,8 +241,8 @@ def build_runner(cfg: Config, action: str) -> Runner:
         _check_batches(cfg, loop)
         # For a config with custom_hooks of its own: without this one,
         # accumulated gradients would leave a momentum target wrong unnoticed.
-        if not any(isinstance(x, TargetIntervalHook) for x in runner.hooks):
-            runner.register_hook(TargetIntervalHook())
+        if not any(isinstance(x, TargetScheduleHook) for x in runner.hooks):
+            runner.register_hook(TargetScheduleHook())
     return runner
 
 

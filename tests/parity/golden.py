@@ -1,13 +1,14 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Reading the reference numbers and filling models by the reference's rule.
 
-The numbers were computed with the published implementation of InsLoc. The
+The numbers were computed with the published implementations. The
 folder is ``tests/data/golden`` unless the environment variable
 ``MMLOC_GOLDEN`` names another set of the same form.
 """
 import json
 import os
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ GOLDEN = Path(
                    Path(__file__).parents[1] / 'data' / 'golden'))
 
 
+#: Of comparisons in float64.
+TOLERANCE = 1e-9
 #: Largest error of each quantity compared so far, and its kind.
 ERRORS = {}
 
@@ -85,3 +88,49 @@ def reference_images(seed: int, num: int, size: tuple) -> torch.Tensor:
     """Normalised images of a case, (num, 3, H, W)."""
     x = np.random.RandomState(seed).standard_normal((num, 3, *size))
     return torch.from_numpy(x.astype(np.float32))
+
+
+def fill(module: torch.nn.Module, rename: Callable) -> None:
+    """Fill parameters and running statistics by their reference names."""
+    for name, value in module.state_dict().items():
+        if name.endswith('num_batches_tracked'):
+            value.zero_()
+        else:
+            value.copy_(reference_value(rename(name), tuple(value.shape)))
+
+
+def total(losses: dict) -> torch.Tensor:
+    """Sum of the entries that are losses."""
+    return sum(v for k, v in losses.items() if k.startswith('loss'))
+
+
+def is_parameter(name: str) -> bool:
+    """Whether a state dict entry is a parameter."""
+    return name.endswith(('.weight', '.bias'))
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a state dict entry is a running mean or variance."""
+    return name.endswith(('running_mean', 'running_var'))
+
+
+def norms(module: torch.nn.Module, keep: Callable, rename: Callable) -> dict:
+    """Norm of each entry that is to keep, by its reference name."""
+    return {
+        rename(name): value.double().norm().item()
+        for name, value in module.state_dict().items() if keep(name)
+    }
+
+
+def assert_same(quantity: str,
+                ours: dict,
+                reference: dict,
+                rtol: float,
+                skip=()) -> None:
+    """Compare values by name."""
+    assert set(ours) == set(reference)
+    names = sorted(set(ours) - set(skip))
+    assert_close(
+        quantity, [ours[n] for n in names], [reference[n] for n in names],
+        rtol=rtol,
+        atol=rtol * 1e-3)

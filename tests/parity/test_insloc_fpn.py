@@ -21,28 +21,33 @@ from mmengine.structures import InstanceData
 
 from mmloc.registry import MODELS
 
-from .golden import assert_close, load_case, reference_images, reference_value
+from .golden import (
+    TOLERANCE,
+    assert_close,
+    assert_same,
+    fill,
+    is_parameter,
+    is_statistic,
+    load_case,
+    norms,
+    reference_images,
+    reference_value,
+    total,
+)
 
 CASES = ('insloc_fpn', 'insloc_fpn_ema')
 CONFIG = Path(__file__).parents[2] / 'configs/_base_/models/insloc_r50_fpn.py'
-TOLERANCE = 1e-9
 
 
-def to_reference(name: str, target: bool = False) -> str:
+def to_reference(name: str) -> str:
     """Name of one of our entries in the reference's state dict."""
-    name = name.replace('projector.', 'roi_head.bbox_head.fc_cls.')
-    root, leaf = name.split('.', 1)
-    return f'{root}_k.{leaf}' if target else name
+    return name.replace('projector.', 'roi_head.bbox_head.fc_cls.')
 
 
-def fill(module: torch.nn.Module, own_names: bool, target: bool) -> None:
-    """Fill parameters and running statistics by their reference names."""
-    for name, value in module.state_dict().items():
-        if name.endswith('num_batches_tracked'):
-            value.zero_()
-        else:
-            reference = to_reference(name, target and own_names)
-            value.copy_(reference_value(reference, tuple(value.shape)))
+def to_target(name: str) -> str:
+    """Name of an entry of the target network."""
+    root, leaf = to_reference(name).split('.', 1)
+    return f'{root}_k.{leaf}'
 
 
 def build(case: dict, precision: str) -> torch.nn.Module:
@@ -54,8 +59,8 @@ def build(case: dict, precision: str) -> torch.nn.Module:
     cfg.target.momentum = 1 - case['momentum']
     model = MODELS.build(cfg).train()
     own_names = case['variant'] != 'copy'
-    fill(model.online, own_names, target=False)
-    fill(model.target.module, own_names, target=True)
+    fill(model.online, to_reference)
+    fill(model.target.module, to_target if own_names else to_reference)
     # The target has its values already: the first update must average.
     model.target.steps.fill_(1)
     queue = model.head.queue
@@ -85,38 +90,6 @@ def make_batch(model, case, seeds, boxes_q, boxes_k, boxes_aug) -> tuple:
 
     return inputs, dict(
         query=samples(boxes_q, aug_bboxes=boxes_aug), key=samples(boxes_k))
-
-
-def total(losses: dict) -> torch.Tensor:
-    return sum(v for k, v in losses.items() if k.startswith('loss'))
-
-
-def norms(module: torch.nn.Module, target: bool, keep) -> dict:
-    return {
-        to_reference(name, target): value.double().norm().item()
-        for name, value in module.state_dict().items() if keep(name)
-    }
-
-
-def is_parameter(name: str) -> bool:
-    return name.endswith(('.weight', '.bias'))
-
-
-def is_statistic(name: str) -> bool:
-    return name.endswith(('running_mean', 'running_var'))
-
-
-def assert_same(quantity: str,
-                ours: dict,
-                reference: dict,
-                rtol: float,
-                skip=()) -> None:
-    assert set(ours) == set(reference)
-    names = sorted(set(ours) - set(skip))
-    assert_close(
-        quantity, [ours[n] for n in names], [reference[n] for n in names],
-        rtol=rtol,
-        atol=rtol * 1e-3)
 
 
 class SingleStep:
@@ -191,10 +164,10 @@ def check_embeddings(step: SingleStep, precision: str, atol: float) -> None:
 
 
 def check_statistics(step: SingleStep, rtol: float) -> None:
-    for module, target, key in ((step.model.online, False, 'query'),
-                                (step.model.target.module, True, 'key')):
+    for module, rename, key in ((step.model.online, to_reference, 'query'),
+                                (step.model.target.module, to_target, 'key')):
         assert_same(f'{step.name}: {key} running statistics',
-                    norms(module, target, is_statistic),
+                    norms(module, is_statistic, rename),
                     step.reference[f'{key}_bn_running_norm'], rtol)
 
 
@@ -236,7 +209,7 @@ def test_target_takes_no_gradient(step):
 
 def test_target_after_update(step):
     assert_same(f'{step.name}: norms after the momentum update',
-                norms(step.model.target.module, True, is_parameter),
+                norms(step.model.target.module, is_parameter, to_target),
                 step.reference['key_param_norm_after_update'], TOLERANCE)
 
 
@@ -322,17 +295,17 @@ def test_sgd_iterations(name):
         assert queue.pointer.item() == reference['queue_ptr_after'][i]
         if i == 0:
             assert_same(f'{title}, query norms after the first',
-                        norms(model.online, False, is_parameter),
+                        norms(model.online, is_parameter, to_reference),
                         reference['query_param_norm_after_iter_1'], TOLERANCE,
                         skip)
-    for module, target, key in ((model.online, False, 'query'),
-                                (model.target.module, True, 'key')):
+    for module, rename, key in ((model.online, to_reference, 'query'),
+                                (model.target.module, to_target, 'key')):
         assert_same(f'{title}, {key} norms',
-                    norms(module, target, is_parameter),
+                    norms(module, is_parameter, rename),
                     reference[f'{key}_param_norm'], TOLERANCE,
-                    () if target else skip)
+                    () if key == 'key' else skip)
         assert_same(f'{title}, {key} statistics',
-                    norms(module, target, is_statistic),
+                    norms(module, is_statistic, rename),
                     reference[f'{key}_bn_running_norm'], TOLERANCE)
     assert_close(
         f'{title}, queue',

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmloc.engine import TargetIntervalHook, launch
+from mmloc.engine import TargetScheduleHook, launch
 
 
 @pytest.fixture
@@ -209,9 +209,9 @@ def test_an_endless_sampler_fills_a_batch_from_few_images(tmp_path):
 
 
 @pytest.mark.parametrize('custom_hooks', [
-    [], [dict(type='mmloc.TargetIntervalHook')]], ids=['absent', 'there'])
+    [], [dict(type='mmloc.TargetScheduleHook')]], ids=['absent', 'there'])
 def test_momentum_targets_are_looked_after(tmp_path, custom_hooks):
     cfg = _small_data(tmp_path / 'images', 4, by_epoch=True, max_epochs=1)
     cfg.custom_hooks = custom_hooks
     hooks = launch.build_runner(cfg, 'train').hooks
-    assert [type(hook) for hook in hooks].count(TargetIntervalHook) == 1
+    assert [type(hook) for hook in hooks].count(TargetScheduleHook) == 1

@@ -1,10 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import pytest
 import torch
 from mmcv.ops import RoIAlign
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmloc.models import AllLevelRoIExtractor
+from mmloc.models import AllLevelRoIExtractor, AssignedLevelRoIExtractor
 from mmloc.registry import MODELS
 
 ROI_LAYER = dict(
@@ -19,11 +20,44 @@ def test_every_region_on_every_level():
         torch.tensor([[0, 1., 2., 30., 40.], [1, 5., 5., 9., 9.]]),
         torch.tensor([[1, 0., 0., 60., 60.], [0, 5., 5., 9., 9.]])
     ]
-    pooled = extractor(feats, rois)
+    pooled = extractor(feats, rois, (64, 64))
     for level, stride in enumerate((4, 8)):
         align = RoIAlign(2, 1 / stride, 0, aligned=True)
         torch.testing.assert_close(pooled[level],
                                    align(feats[level], rois[level]))
+
+
+def test_stretched_view_fills_maps_of_rounded_up_sides():
+    extractor = AllLevelRoIExtractor(
+        ROI_LAYER, 1, [32], stretch_to_maps=True)
+    # A view of 112 pixels has a map of 4 x 4; its right half is columns 2, 3.
+    feats = torch.arange(4.).repeat(1, 1, 4, 1)
+    rois = torch.tensor([[0, 56., 0., 112., 112.]])
+    stretched, = extractor((feats, ), [rois], (112, 112))
+    torch.testing.assert_close(stretched[0, 0, 0], torch.tensor([2., 3.]))
+    extractor.stretch_to_maps = False
+    by_stride, = extractor((feats, ), [rois], (112, 112))
+    assert (by_stride < stretched).all()
+
+
+def test_assigned_level_gives_each_region_its_levels_features():
+    torch.manual_seed(0)
+    feats = (torch.randn(2, 3, 16, 16), torch.randn(2, 3, 8, 8))
+    # On the second, the first and no level.
+    rois = torch.tensor([[1, 0., 0., 60., 30.], [0, 5., 5., 20., 20.],
+                         [0, 0., 0., 64., 64.]])
+    levels = AllLevelRoIExtractor(ROI_LAYER, 3, [4, 8])(feats, [rois] * 2,
+                                                        (64, 64))
+    extractor = AssignedLevelRoIExtractor(
+        ROI_LAYER, 3, [4, 8], thresholds=(20, 50))
+    pooled, = extractor(feats, [rois] * 2, (64, 64))
+    expected = torch.stack([levels[1][0], levels[0][1], levels[1][2]])
+    torch.testing.assert_close(pooled, expected)
+
+
+def test_assigned_level_needs_a_threshold_per_level():
+    with pytest.raises(ValueError, match='one threshold per level'):
+        AssignedLevelRoIExtractor(ROI_LAYER, 3, [4, 8])
 
 
 def test_pools_in_float32_under_autocast():
@@ -31,7 +65,7 @@ def test_pools_in_float32_under_autocast():
     feats = torch.randn(1, 3, 16, 16).bfloat16()
     with torch.autocast('cpu', dtype=torch.bfloat16):
         rois = torch.tensor([[0, 1.3, 2., 30., 40.]])
-        pooled, = extractor((feats, ), [rois])
+        pooled, = extractor((feats, ), [rois], (64, 64))
     assert pooled.dtype == torch.float32
 
 
@@ -56,4 +90,26 @@ def test_box_head_without_predictors():
     assert not hasattr(encoder.bbox_head, 'fc_reg')
     x = torch.randn(4, 3, 2, 2)
     expected = encoder.bbox_head.shared_fcs[0](x.flatten(1)).relu()
+    torch.testing.assert_close(encoder(x), expected)
+
+
+def test_last_stage_works_on_regions():
+    """C4: res5 and average pooling make one vector of a region."""
+    init_default_scope('mmdet')
+    encoder = MODELS.build(
+        dict(
+            type='mmloc.RegionEncoder',
+            bbox_roi_extractor=dict(
+                type='mmloc.AllLevelRoIExtractor',
+                roi_layer=dict(ROI_LAYER, output_size=4),
+                out_channels=256,
+                featmap_strides=[16]),
+            shared_head=dict(type='ResLayer', depth=18, norm_eval=False),
+            bbox_head=dict(
+                type='BBoxHead',
+                with_avg_pool=True,
+                roi_feat_size=2,
+                in_channels=512))).eval()
+    x = torch.randn(3, 256, 4, 4)
+    expected = encoder.shared_head.layer4(x).mean(dim=(2, 3))
     torch.testing.assert_close(encoder(x), expected)

@@ -27,7 +27,8 @@ class MomentumRegionLearner(BaseSelfSupervisor):
 
     Args:
         backbone (dict): Config of the backbone.
-        neck (dict): Config of the neck, which returns L levels.
+        neck (dict, optional): Config of the neck, which returns L levels.
+            None pools from the backbone's maps (C4).
         roi_head (dict): Config of a :class:`RegionEncoder`.
         projector (dict): Config of the module that maps encoded regions to
             embeddings, (R, C_in) to (R, C). R may be 0.
@@ -47,12 +48,9 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         init_cfg (dict, optional): Initialisation. Defaults to None.
     """
 
-    #: Attributes that the target network copies.
-    online_parts = ('backbone', 'neck', 'roi_head', 'projector')
-
     def __init__(self,
                  backbone: dict,
-                 neck: dict,
+                 neck: dict | None,
                  roi_head: dict,
                  projector: dict,
                  head: dict,
@@ -79,47 +77,69 @@ class MomentumRegionLearner(BaseSelfSupervisor):
     @property
     def online(self) -> nn.ModuleDict:
         """The parts of the online network that the target copies."""
-        return nn.ModuleDict(
-            {name: getattr(self, name)
-             for name in self.online_parts})
+        parts = ['backbone', 'neck', 'roi_head', 'projector']
+        if not self.with_neck:
+            parts.remove('neck')
+        return nn.ModuleDict({name: getattr(self, name) for name in parts})
+
+    @property
+    def num_levels(self) -> int:
+        """Number of levels L from which regions are pooled."""
+        return self.roi_head.bbox_roi_extractor.num_inputs
 
     def init_weights(self) -> None:
         """Initialise the online network and copy it to the target."""
         super().init_weights()
         self.target.copy_from(self.online)
 
-    def encode(self, net: nn.Module, x: Tensor,
-               boxes: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    def encode(
+            self, net: nn.Module, x: Tensor,
+            box_sets: Sequence[Sequence[Sequence[Tensor]]]
+    ) -> list[list[Tensor]]:
         """Embed regions by the online or the target network.
 
         Args:
             net (nn.Module): ``self`` or ``self.target.module``.
             x (Tensor): One view, shape (N, 3, H, W).
-            boxes (Sequence[Sequence[Tensor]]): For each of the L levels the
-                boxes to pool from it, N tensors of shape (K, 4), xyxy in
-                pixels of the view.
+            box_sets (Sequence[Sequence[Sequence[Tensor]]]): Sets of boxes
+                that pass box head and projector one after the other. Each
+                holds, for each of the L levels, the boxes to pool from it: N
+                tensors of shape (K, 4), xyxy in pixels of the view.
 
         Returns:
-            list[Tensor]: L tensors of shape (R, C), not normalised, image by
-            image in the order of the boxes.
+            list[list[Tensor]]: For each set, one tensor of shape (R, C) per
+            tensor that the RoI extractor returns (L of them, or one), not
+            normalised, image by image in the order of the boxes.
         """
         size = -(-len(x) // self.bn_splits)
         parts = [
             self._encode_part(net, x[i:i + size],
-                              [level[i:i + size] for level in boxes])
+                              [[level[i:i + size] for level in box_set]
+                               for box_set in box_sets])
             for i in range(0, len(x), size)
         ]
-        return [torch.cat(level) for level in zip(*parts)]
+        return [[torch.cat(level) for level in zip(*box_set)]
+                for box_set in zip(*parts)]
 
-    def _encode_part(self, net: nn.Module, x: Tensor,
-                     boxes: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    def _encode_part(
+            self, net: nn.Module, x: Tensor,
+            box_sets: Sequence[Sequence[Sequence[Tensor]]]
+    ) -> list[list[Tensor]]:
         """:meth:`encode` for images that share their BatchNorm batch."""
-        rois = [bbox2roi(level) for level in boxes]
-        levels = net.roi_head.extract(net.neck(net.backbone(x)), rois)
-        num_levels = len(levels)
-        if self.stack_levels:
-            levels = [torch.stack(levels, dim=1).flatten(0, 1)]
-        embeddings = [net.projector(net.roi_head(level)) for level in levels]
-        if self.stack_levels:
-            embeddings = embeddings[0].unflatten(0, (-1, num_levels)).unbind(1)
-        return list(embeddings)
+        feats = net.backbone(x)
+        if self.with_neck:
+            feats = net.neck(feats)
+        embeddings = []
+        for box_set in box_sets:
+            rois = [bbox2roi(level) for level in box_set]
+            regions = net.roi_head.extract(feats, rois, x.shape[-2:])
+            embeddings.append(self._embed(net, regions))
+        return embeddings
+
+    def _embed(self, net: nn.Module, regions: list[Tensor]) -> list[Tensor]:
+        """Pass pooled regions of all levels through head and projector."""
+        if not self.stack_levels:
+            return [net.projector(net.roi_head(level)) for level in regions]
+        stacked = torch.stack(regions, dim=1)
+        embeddings = net.projector(net.roi_head(stacked.flatten(0, 1)))
+        return list(embeddings.unflatten(0, stacked.shape[:2]).unbind(dim=1))

@@ -57,18 +57,13 @@ class InsLoc(MomentumRegionLearner):
             Dict[str, Tensor]: Losses and accuracies, see
             :class:`InsLocHead`.
         """
-        query = self.encode(self, inputs['query'],
-                            self.query_boxes(data_samples['query']))
+        query, = self.encode(self, inputs['query'],
+                             [self.query_boxes(data_samples['query'])])
         with torch.no_grad():
             self.target.update_parameters(self.online)
             key = self.encode_key(inputs['key'], data_samples['key'])
         return self.head.loss(query, key, data_samples['query'],
                               data_samples['key'])
-
-    @property
-    def num_levels(self) -> int:
-        """Number of levels L."""
-        return self.roi_head.bbox_roi_extractor.num_inputs
 
     def query_boxes(self, samples: list) -> list[list[Tensor]]:
         """Boxes of the query on each level, L lists of N (K, 4) tensors."""
@@ -97,6 +92,6 @@ class InsLoc(MomentumRegionLearner):
         boxes, counts = shuffle.shuffle(
             torch.cat(boxes), [len(box) for box in boxes])
         boxes = [boxes.split(counts)] * self.num_levels
-        key = self.encode(self.target.module, x, boxes)
+        key, = self.encode(self.target.module, x, [boxes])
         key, _ = shuffle.unshuffle(torch.stack(key, dim=1), counts)
         return list(key.unbind(dim=1))

@@ -1,5 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from .extra_norm_bbox_head import ExtraNormBBoxHead
 from .insloc_head import InsLocHead
+from .soco_head import SoCoHead
 
-__all__ = ['ExtraNormBBoxHead', 'InsLocHead']
+__all__ = ['ExtraNormBBoxHead', 'InsLocHead', 'SoCoHead']

@@ -6,13 +6,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmloc.models.utils import match_by_id
+from mmloc.models.utils import flatten_ids, full_precision, match_by_id
 from mmloc.registry import MODELS
-
-
-def _full_precision(x: Tensor) -> Tensor:
-    """Half precision to float32; float32 and float64 stay as they are."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 @MODELS.register_module()
@@ -88,10 +83,11 @@ class InsLocHead(BaseModule):
             view lacks have no part in them.
         """
         with torch.autocast(query[0].device.type, enabled=False):
-            query = [F.normalize(_full_precision(q), dim=1) for q in query]
-            key = [F.normalize(_full_precision(k), dim=1) for k in key]
-            match = match_by_id(*self._regions(query_samples),
-                                *self._regions(key_samples))
+            query = [F.normalize(full_precision(q), dim=1) for q in query]
+            key = [F.normalize(full_precision(k), dim=1) for k in key]
+            match = match_by_id(
+                *flatten_ids([x.gt_instances.labels for x in query_samples]),
+                *flatten_ids([x.gt_instances.labels for x in key_samples]))
             losses = {}
             for level, name in enumerate(self.level_names):
                 loss, accuracy = self._level_loss(query[level], key[level],
@@ -117,10 +113,3 @@ class InsLocHead(BaseModule):
         hits = (logits.argmax(dim=1) == 0).to(query.dtype)
         return ((loss * matched).sum() / count,
                 100 * (hits * matched).sum().detach() / count)
-
-    @staticmethod
-    def _regions(samples: list) -> tuple:
-        """Index of the image and instance id of every region, (R, ) each."""
-        ids = [sample.gt_instances.labels for sample in samples]
-        images = [torch.full_like(x, i) for i, x in enumerate(ids)]
-        return torch.cat(images), torch.cat(ids)

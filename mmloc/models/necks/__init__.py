@@ -1,4 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-from .region_encoder import AllLevelRoIExtractor, RegionEncoder
+from .mlp import MLP
+from .region_encoder import (
+    AllLevelRoIExtractor,
+    AssignedLevelRoIExtractor,
+    RegionEncoder,
+)
 
-__all__ = ['AllLevelRoIExtractor', 'RegionEncoder']
+__all__ = [
+    'MLP', 'AllLevelRoIExtractor', 'AssignedLevelRoIExtractor', 'RegionEncoder'
+]

@@ -1,7 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from .feature_queue import FeatureQueue
-from .matching import match_by_id
+from .matching import assign_levels, flatten_ids, match_by_id
 from .momentum import MomentumTarget
+from .precision import full_precision
 from .shuffle import SampleShuffle
 
-__all__ = ['FeatureQueue', 'MomentumTarget', 'SampleShuffle', 'match_by_id']
+__all__ = [
+    'FeatureQueue', 'MomentumTarget', 'SampleShuffle', 'assign_levels',
+    'flatten_ids', 'full_precision', 'match_by_id'
+]

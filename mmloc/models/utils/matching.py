@@ -1,5 +1,22 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
+
+
+def flatten_ids(ids: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Put the regions of all images of a batch in one row.
+
+    Args:
+        ids (Sequence[Tensor]): Instance ids of N images, each (K, ).
+
+    Returns:
+        Tuple[Tensor, Tensor]: Index of the image and instance id of each
+        region, both (R, ).
+    """
+    images = [torch.full_like(x, i) for i, x in enumerate(ids)]
+    return torch.cat(images), torch.cat(tuple(ids))
 
 
 def match_by_id(image_a: Tensor, id_a: Tensor, image_b: Tensor,
@@ -21,3 +38,34 @@ def match_by_id(image_a: Tensor, id_a: Tensor, image_b: Tensor,
     """
     return ((image_a[:, None] == image_b[None]) &
             (id_a[:, None] == id_b[None]))
+
+
+def assign_levels(boxes: Tensor,
+                  thresholds: Sequence[float] = (48, 96, 192, 224),
+                  inclusive: bool = False) -> Tensor:
+    r"""Assign boxes to levels of the feature pyramid by their size.
+
+    SoCo's scale-aware assignment: a box belongs to the first level whose
+    threshold is not below :math:`\sqrt{w h}`. Views of different size use
+    the same thresholds, so an object that is large in one view and small in
+    another moves between levels.
+
+    Args:
+        boxes (Tensor): xyxy in pixels of the view, shape (R, 4).
+        thresholds (Sequence[float]): Largest size on each of the L levels,
+            rising, in pixels. Defaults to (48, 96, 192, 224), P2 to P5.
+        inclusive (bool): Whether to measure as the published code does:
+            coordinates cut to integers, width and height plus 1.
+            Defaults to False.
+
+    Returns:
+        Tensor: Index of the level of each box, int64, shape (R, ); -1 for
+        boxes above the last threshold.
+    """
+    if inclusive:
+        boxes = boxes.trunc()
+    sides = boxes[:, 2:] - boxes[:, :2] + int(inclusive)
+    # Compared without the root, which rounds: 48 x 48 must stay on P2.
+    squares = boxes.new_tensor(thresholds).square()
+    levels = (sides.prod(dim=1)[:, None] > squares).sum(dim=1)
+    return torch.where(levels < len(squares), levels, -1)

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmloc.engine.hooks import TargetIntervalHook
+from mmloc.engine.hooks import TargetScheduleHook
 from mmloc.models import MomentumTarget
 
 
@@ -41,7 +41,7 @@ def _train(tmp_path, model, counts):
             type='OptimWrapper', accumulative_counts=counts,
             optimizer=dict(type='SGD', lr=1.)),
         default_hooks=dict(logger=None, checkpoint=None),
-        custom_hooks=[TargetIntervalHook()])
+        custom_hooks=[TargetScheduleHook()])
     runner.train()
 
 

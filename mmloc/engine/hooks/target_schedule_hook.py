@@ -7,20 +7,22 @@ from mmloc.registry import HOOKS
 
 
 @HOOKS.register_module()
-class TargetIntervalHook(Hook):
-    """Update a momentum target once per optimizer step.
+class TargetScheduleHook(Hook):
+    """Update a momentum target once per optimizer step, on its schedule.
 
     The target network of a momentum algorithm is updated in the forward
     pass. With gradient accumulation over n iterations the online network
     changes every n forward passes only, and an update at each of them would
     make the target follow n times too fast. The hook sets
     ``model.target.interval`` (of mmengine's ``BaseAveragedModel``) to
-    ``optim_wrapper.accumulative_counts``. It does nothing to models without
-    a ``target``.
+    ``optim_wrapper.accumulative_counts``, and ``model.target.total_steps``,
+    where the config leaves it out, to the number of optimizer steps of the
+    whole training, the length of the target's momentum schedule. It does
+    nothing to models without a ``target``.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Set the interval.
+        """Set interval and length.
 
         Args:
             runner (Runner): The runner, its model and optimizer.
@@ -40,6 +42,8 @@ class TargetIntervalHook(Hook):
                 f'optim_wrapper.accumulative_counts is {steps}; leave the '
                 'interval out, it then follows the optimizer')
         model.target.interval = steps
+        if getattr(model.target, 'total_steps', 0) is None:
+            model.target.total_steps = runner.max_iters // steps
         if steps > 1:
             runner.logger.info(
                 f'Gradients accumulate over {steps} iterations: the target '
