@@ -1,14 +1,12 @@
-# SoCo's three views of unlabelled images (FPN), with the cutout of the
-# released script for 100 epochs. A config that inherits this states where the
-# images and their proposals are:
+# SoCo's three views of ImageNet (FPN), with the cutout of the released script
+# for 100 epochs. A config that inherits this for other images states where
+# they and their proposals are:
+#   train_pipeline = _base_.train_pipeline
+#   train_pipeline[1].proposal_file = ...
 #   train_dataloader = dict(
 #       dataset=dict(
 #           data_root=..., ann_file=..., data_prefix=dict(img=...),
-#           pipeline=[
-#               dict(type='mmloc.LoadImage'),
-#               dict(type='mmloc.LoadProposals', proposal_file=...),
-#               _base_.train_pipeline[-1]
-#           ]))
+#           pipeline=train_pipeline))
 # Crops, resizes and colours run in Pillow, as published.
 colours = [
     dict(
@@ -48,7 +46,11 @@ crop = dict(type='mmloc.RandomResizedCrop', crop_ratio_range=(0.5, 1.0))
 jitter = dict(view1=dict(prob=0.5, ratio=0.1))
 train_pipeline = [
     dict(type='mmloc.LoadImage'),
-    dict(type='mmloc.LoadProposals', proposal_file='data/proposals.mmprop'),
+    dict(
+        type='mmloc.LoadProposals',
+        proposal_file='data/imagenet/train.mmprop',
+        # An image without proposals is one object, as published.
+        on_empty='whole_image'),
     dict(
         type='mmloc.MultiView',
         views=dict(
@@ -75,4 +77,8 @@ train_dataloader = dict(
     pin_memory=True,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='mmloc.UnlabeledImageDataset', pipeline=train_pipeline))
+    dataset=dict(
+        type='mmloc.UnlabeledImageDataset',
+        data_root='data/imagenet',
+        data_prefix=dict(img='train'),
+        pipeline=train_pipeline))

@@ -11,9 +11,10 @@ from .base import MomentumRegionLearner
 
 @MODELS.register_module()
 class SoCo(MomentumRegionLearner):
-    """Aligning Pretraining for Detection via Object-Level Contrastive Learning.
+    """Selective Object COntrastive learning.
 
-    Implementation of `SoCo (NeurIPS 2021) <https://arxiv.org/abs/2106.02637>`_.
+    Implementation of `Aligning Pretraining for Detection via Object-Level
+    Contrastive Learning (NeurIPS 2021) <https://arxiv.org/abs/2106.02637>`_.
     The same object proposals are embedded in several views of an image; the
     online network predicts the target network's projection of each in the
     other view of a pair, in both directions.
@@ -45,8 +46,8 @@ class SoCo(MomentumRegionLearner):
         if (not unique or len(unique) < len(self.pairs)
                 or any(len(pair) != 2 for pair in unique)):
             raise ValueError(
-                f'pairs is {pairs}, expected one or more different pairs, each '
-                "of two different views, such as ('view1', 'view2').")
+                f'pairs is {pairs}, expected one or more different pairs of '
+                "two different views, such as ('view1', 'view2').")
         self.views = list(dict.fromkeys(sum(self.pairs, ())))
 
     def loss(self, inputs: dict[str, Tensor],

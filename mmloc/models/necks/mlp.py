@@ -8,7 +8,7 @@ from mmloc.registry import MODELS
 
 @MODELS.register_module()
 class MLP(BaseModule):
-    """Linear layer, BatchNorm, ReLU, linear layer: projector or predictor.
+    """Linear layer, norm, ReLU, linear layer: a projector or predictor.
 
     mmpretrain's ``NonLinearNeck`` maps tuples of feature maps; this one maps
     regions.
@@ -17,8 +17,8 @@ class MLP(BaseModule):
         in_channels (int): Channels of the input.
         hid_channels (int): Channels between the layers. SoCo: 4096.
         out_channels (int): Channels of the output. SoCo: 256.
-        norm_cfg (dict, optional): The normalisation between the layers. None
-            for none. Defaults to ``dict(type='BN1d')``.
+        norm_cfg (dict, optional): The normalisation between the layers, BN
+            or SyncBN in SoCo. Defaults to None, for none.
         init_cfg (dict, optional): Initialisation. Defaults to None, which
             leaves PyTorch's, as published.
     """
@@ -27,7 +27,7 @@ class MLP(BaseModule):
                  in_channels: int,
                  hid_channels: int,
                  out_channels: int,
-                 norm_cfg: dict | None = dict(type='BN1d'),
+                 norm_cfg: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.linear1 = nn.Linear(in_channels, hid_channels)

@@ -1,0 +1,13 @@
+"""SoCo, ResNet-50 C4, 400 epochs of ImageNet-1k, as published.
+
+Hardware of the publication: 2 nodes of 8 GPUs. Its detector (Mask R-CNN
+R50-C4, COCO 1x) has 40.9 box AP and 35.3 mask AP. Here: not run.
+"""
+_base_ = [
+    '../_base_/models/soco_r50_c4.py',
+    '../_base_/datasets/soco_c4.py',
+    '../_base_/schedules/soco_coslr-400e.py',
+    '../_base_/default_runtime.py',
+]
+
+default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=3))
