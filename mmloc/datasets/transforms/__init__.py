@@ -6,10 +6,12 @@ from .loading import LoadImage, UnreadableImageError
 from .matches import SelectMatches
 from .paste import PasteInstance
 from .photometric import ColorJitter, RandomGrayscale
+from .proposals import GenerateProposals, LoadProposals
 from .views import MultiView
 
 __all__ = [
-    'AugmentBoxes', 'ColorJitter', 'CutoutInBoxes', 'LoadImage', 'MultiView',
-    'PackRegionInputs', 'PasteInstance', 'RandomGrayscale',
-    'RandomResizedCrop', 'SelectMatches', 'UnreadableImageError'
+    'AugmentBoxes', 'ColorJitter', 'CutoutInBoxes', 'GenerateProposals',
+    'LoadImage', 'LoadProposals', 'MultiView', 'PackRegionInputs',
+    'PasteInstance', 'RandomGrayscale', 'RandomResizedCrop', 'SelectMatches',
+    'UnreadableImageError'
 ]
