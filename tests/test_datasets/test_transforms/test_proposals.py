@@ -93,7 +93,7 @@ def test_generated_boxes(tmp_path, picture, monkeypatch):
     calls = []
     monkeypatch.setattr(
         proposals, 'selective_search',
-        lambda *args, **kwargs: calls.append(1) or np.zeros((0, 4), 'f4'))
+        lambda img, **kwargs: calls.append(img) or np.zeros((0, 4), 'f4'))
     again = pickle.loads(pickle.dumps(generate))
     np.testing.assert_array_equal(
         again(dict(img=picture.copy()))['proposals'], expected)
@@ -106,6 +106,7 @@ def test_generated_boxes(tmp_path, picture, monkeypatch):
         other = GenerateProposals(str(tmp_path), **dict(settings, **changes))
         assert other(dict(img=picture)) is None
     assert len(calls) == 3
+    np.testing.assert_array_equal(calls[0], rgb)
     changed = picture.copy()
     changed[0, 0, 0] ^= 1
     assert generate(dict(img=changed)) is None
