@@ -71,3 +71,50 @@ def test_step_count_is_saved():
 def test_rejects_momentum(momentum):
     with pytest.raises(ValueError, match='share of the online network'):
         MomentumTarget(make_net(1.), momentum=momentum)
+
+
+def make_scheduled(**kwargs):
+    return MomentumTarget(
+        make_net(1.), momentum=0.2, end_momentum=0., **kwargs)
+
+
+def test_schedule_is_half_a_cosine():
+    target = make_scheduled(total_steps=4)
+    curve = [target.momentum_at(k) for k in (0, 1, 2, 3, 4, 9)]
+    assert curve == pytest.approx(
+        [0.2, 0.1 + 0.05 * 2**0.5, 0.1, 0.1 - 0.05 * 2**0.5, 0., 0.])
+
+
+def test_schedule_goes_on_after_resuming():
+    target = make_scheduled(total_steps=4)
+    for _ in range(3):
+        target.update_parameters(make_net(1.))
+    resumed = make_scheduled(total_steps=4)
+    resumed.load_state_dict(target.state_dict())
+    for net in (target, resumed):
+        net.update_parameters(make_net(2.))
+    assert torch.equal(values(resumed), values(target))
+    torch.testing.assert_close(
+        values(resumed), torch.full((10, ), 1 + target.momentum_at(3)))
+
+
+def test_schedule_counts_updates_under_accumulation():
+    target = make_scheduled(total_steps=4, interval=2)
+    for _ in range(2):
+        target.update_parameters(make_net(1.))
+    target.update_parameters(make_net(2.))
+    torch.testing.assert_close(
+        values(target), torch.full((10, ), 1 + target.momentum_at(1)))
+
+
+def test_schedule_needs_a_length():
+    target = make_scheduled()
+    target.update_parameters(make_net(1.))
+    with pytest.raises(RuntimeError, match='TargetScheduleHook'):
+        target.update_parameters(make_net(1.))
+
+
+@pytest.mark.parametrize('end', [-0.1, 0.3])
+def test_rejects_end_momentum(end):
+    with pytest.raises(ValueError, match=r'lie in \[0, momentum\]'):
+        MomentumTarget(make_net(1.), momentum=0.2, end_momentum=end)

@@ -1,6 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from .extra_norm_bbox_head import ExtraNormBBoxHead
 from .insloc_head import InsLocHead
+from .res_layer import ResLayer
 from .soco_head import SoCoHead
 
-__all__ = ['ExtraNormBBoxHead', 'InsLocHead', 'SoCoHead']
+__all__ = ['ExtraNormBBoxHead', 'InsLocHead', 'ResLayer', 'SoCoHead']

@@ -72,3 +72,17 @@ def test_models_without_a_target_are_left_alone(tmp_path):
     _train(tmp_path, model, 2)
     assert not hasattr(model, 'target')
     assert _changes(model.online_weights) == [False, True] * 2 + [False]
+
+
+@pytest.mark.parametrize(('counts', 'steps'), [(1, 6), (2, 3)])
+def test_schedule_lasts_as_many_steps_as_the_optimizer(tmp_path, counts,
+                                                       steps):
+    model = _Model(dict(end_momentum=0.))
+    _train(tmp_path, model, counts)
+    assert model.target.total_steps == steps
+
+
+def test_a_length_in_the_config_stays(tmp_path):
+    model = _Model(dict(end_momentum=0., total_steps=50))
+    _train(tmp_path, model, 1)
+    assert model.target.total_steps == 50

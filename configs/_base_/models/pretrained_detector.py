@@ -1,0 +1,16 @@
+# Parts of a detector whose modules are pretrained, for configs to refer to as
+# _base_.pretrained: everything is trained on with SyncBN, in front of the
+# predictors are four convolutions and one fully connected layer, and norms do
+# not decay. This is the published transfer of InsLoc and of SoCo, both by
+# detectron2, which leaves norms out of the decay unless told otherwise.
+sync_bn = dict(type='SyncBN', requires_grad=True)
+pretrained = dict(
+    backbone=dict(
+        frozen_stages=-1, norm_cfg=sync_bn, norm_eval=False, init_cfg=None),
+    neck=dict(norm_cfg=sync_bn),
+    bbox_head=dict(
+        type='ConvFCBBoxHead',
+        num_shared_convs=4,
+        num_shared_fcs=1,
+        norm_cfg=sync_bn),
+    optim_wrapper=dict(paramwise_cfg=dict(norm_decay_mult=0.)))
