@@ -1,5 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Colour transforms in Pillow, as torchvision applies them to RGB images."""
+import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
@@ -11,11 +12,11 @@ from mmloc.registry import TRANSFORMS
 
 
 def _to_pillow(img: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(img[..., ::-1]))
+    return Image.fromarray(mmcv.bgr2rgb(img))
 
 
 def _to_bgr(img: Image.Image) -> np.ndarray:
-    return np.ascontiguousarray(np.asarray(img)[..., ::-1])
+    return mmcv.rgb2bgr(np.asarray(img))
 
 
 @TRANSFORMS.register_module()
