@@ -2,15 +2,17 @@
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     'mmdet::common/ms-90k_coco.py',
-    '../../_base_/models/detector_from_insloc.py',
+    '../../_base_/models/pretrained_detector.py',
     '../../_base_/custom_hooks.py',
 ]
 
 model = dict(
-    backbone=_base_.from_insloc.backbone,
-    neck=_base_.from_insloc.neck,
-    roi_head=dict(bbox_head=_base_.from_insloc.bbox_head))
-optim_wrapper = _base_.from_insloc.optim_wrapper
+    backbone=_base_.pretrained.backbone,
+    neck=_base_.pretrained.neck,
+    roi_head=dict(
+        bbox_head=dict(
+            _base_.pretrained.bbox_head, type='mmloc.ExtraNormBBoxHead')))
+optim_wrapper = _base_.pretrained.optim_wrapper
 
 custom_hooks = [*_base_.custom_hooks, dict(type='mmloc.PreciseBNHook')]
 

@@ -2,17 +2,18 @@
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     'mmdet::common/ms-poly-90k_coco-instance.py',
-    '../../_base_/models/detector_from_insloc.py',
+    '../../_base_/models/pretrained_detector.py',
     '../../_base_/custom_hooks.py',
 ]
 
 model = dict(
-    backbone=_base_.from_insloc.backbone,
-    neck=_base_.from_insloc.neck,
+    backbone=_base_.pretrained.backbone,
+    neck=_base_.pretrained.neck,
     roi_head=dict(
-        bbox_head=_base_.from_insloc.bbox_head,
-        mask_head=dict(norm_cfg=_base_.norm_cfg)))
-optim_wrapper = _base_.from_insloc.optim_wrapper
+        bbox_head=dict(
+            _base_.pretrained.bbox_head, type='mmloc.ExtraNormBBoxHead'),
+        mask_head=dict(norm_cfg=_base_.sync_bn)))
+optim_wrapper = _base_.pretrained.optim_wrapper
 
 custom_hooks = [*_base_.custom_hooks, dict(type='mmloc.PreciseBNHook')]
 
