@@ -66,8 +66,9 @@ class SelectMatches(BaseTransform):
             ``ratio``: x and y are shifted by up to this fraction of width and
             height, and width and height change by up to this fraction.
             Defaults to None.
-        min_size (float): Boxes of which a side is shorter in pixels of the
-            view, after clipping, count as lost. Defaults to 0, as published.
+        min_size (float): Boxes of which a side is shorter, after clipping
+            and in pixels of a view of the pair that draws them, count as
+            lost. Defaults to 0, as published.
         inclusive (bool): Compute with inclusive pixels as the published code
             does: x2 and y2 of proposals and regions are one less, and a
             region of w pixels ends at w - 1 for clipping but is w wide for

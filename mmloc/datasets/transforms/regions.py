@@ -18,7 +18,7 @@ def view_region(homography: np.ndarray, img_shape: tuple) -> np.ndarray:
         img_shape (tuple): Height and width of the view.
 
     Returns:
-        np.ndarray: (4, ), rounded to thousandths of a pixel. The rounding
+        np.ndarray: (4, ), rounded to hundredths of a pixel. The rounding
         takes back the error of mmdet's float32 scales: without it a proposal
         that only touches a crop would overlap it.
 
@@ -37,7 +37,7 @@ def view_region(homography: np.ndarray, img_shape: tuple) -> np.ndarray:
             "selected; move flips and the like to 'then' of the view.")
     corner = -np.asarray(homography, dtype=np.float64)[:2, 2] / scale
     return np.concatenate(
-        [corner, corner + np.array([width, height]) / scale]).round(3)
+        [corner, corner + np.array([width, height]) / scale]).round(2)
 
 
 def last_pixels(boxes: np.ndarray) -> np.ndarray:
