@@ -49,8 +49,16 @@ def atomic_write(path: str, overwrite: bool = False,
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    # The rename itself is on the disk only once the folder is; some network
-    # file systems cannot open a folder, and have no need to.
+    sync_folder(folder)
+
+
+def sync_folder(folder: str) -> None:
+    """Put on the disk what has been renamed in a folder.
+
+    Args:
+        folder (str): The folder.
+    """
+    # Some network file systems cannot open a folder, and have no need to.
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
