@@ -136,7 +136,9 @@ class SingleStep:
         # Without limits there is one level.
         self.thresholds = self.model.head.thresholds or (float('inf'), )
         self.batch = make_batch(self.model, self.case, self.arrays)
-        self.losses = self.model(*self.batch, mode='loss')
+        # A graph of SoCo* takes gigabytes.
+        with torch.set_grad_enabled(precision == 'f64'):
+            self.losses = self.model(*self.batch, mode='loss')
         if precision == 'f64':
             total(self.losses).backward()
 

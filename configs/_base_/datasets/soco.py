@@ -16,7 +16,7 @@ colours = [
                 type='mmloc.ColorJitter',
                 brightness=0.4,
                 contrast=0.4,
-                saturation=0.4,
+                saturation=0.2,
                 hue=0.1)
         ],
         prob=0.8),
@@ -42,6 +42,8 @@ others_cutout = [
 whole = dict(
     type='Resize', scale=(224, 224), keep_ratio=False, backend='pillow')
 crop = dict(type='mmloc.RandomResizedCrop', crop_ratio_range=(0.5, 1.0))
+# Boxes end at their last pixel, as published.
+select = dict(type='mmloc.SelectMatches', num=4, inclusive=True)
 # Of the first view's boxes alone.
 jitter = dict(view1=dict(prob=0.5, ratio=0.1))
 train_pipeline = [
@@ -62,8 +64,7 @@ train_pipeline = [
             view3=dict(
                 transforms=[dict(crop, scale=112)], then=others_cutout)),
         select=dict(
-            type='mmloc.SelectMatches',
-            num=4,
+            select,
             jitter=jitter,
             pairs=[
                 dict(views=('view1', 'view2')),

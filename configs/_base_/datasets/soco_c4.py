@@ -13,9 +13,6 @@ train_pipeline = [
                     dict(_base_.crop, scale=224, crop_ratio_range=(0.6, 1.0))
                 ],
                 then=_base_.others_cutout)),
-        select=dict(
-            type='mmloc.SelectMatches',
-            num=4,
-            pairs=[dict(views=('view1', 'view2'))]))
+        select=dict(_base_.select, pairs=[dict(views=('view1', 'view2'))]))
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -20,8 +20,7 @@ train_pipeline = [
                 transforms=[dict(whole, scale=(112, 112))],
                 then=others)),
         select=dict(
-            type='mmloc.SelectMatches',
-            num=4,
+            _base_.select,
             jitter=_base_.jitter,
             pairs=[
                 dict(views=('view1', 'view2')),
