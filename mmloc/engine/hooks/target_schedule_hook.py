@@ -21,6 +21,24 @@ class TargetScheduleHook(Hook):
     nothing to models without a ``target``.
     """
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Let the schedule of a new training begin at its beginning.
+
+        A finished checkpoint would otherwise bring its count of updates along
+        with ``load_from`` and hold the target still. The target's weights
+        are kept: a count of 1 neither copies the online network nor skips a
+        visible part of the schedule.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint about to be loaded.
+        """
+        if runner.cfg.get('resume'):
+            return
+        for name, value in checkpoint.get('state_dict', {}).items():
+            if name in ('target.steps', 'module.target.steps'):
+                value.clamp_(max=1)
+
     def before_train(self, runner: Runner) -> None:
         """Set interval and length.
 

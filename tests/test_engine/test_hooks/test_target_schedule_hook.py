@@ -74,6 +74,19 @@ def test_models_without_a_target_are_left_alone(tmp_path):
     assert _changes(model.online_weights) == [False, True] * 2 + [False]
 
 
+@pytest.mark.parametrize(('resume', 'steps'), [(False, 1), (True, 9)])
+def test_a_new_training_starts_the_schedule_anew(tmp_path, resume, steps):
+    state = _Model(dict(end_momentum=0.)).state_dict()
+    state['target.steps'].fill_(9)
+    torch.save(dict(state_dict=state), tmp_path / 'start.pth')
+    runner = Runner(
+        model=_Model(dict(end_momentum=0.)), work_dir=str(tmp_path),
+        experiment_name=tmp_path.name, cfg=dict(resume=resume),
+        custom_hooks=[TargetScheduleHook()])
+    runner.load_checkpoint(str(tmp_path / 'start.pth'))
+    assert runner.model.target.steps == steps
+
+
 @pytest.mark.parametrize(('counts', 'steps'), [(1, 6), (2, 3)])
 def test_schedule_lasts_as_many_steps_as_the_optimizer(tmp_path, counts,
                                                        steps):
