@@ -51,8 +51,8 @@ def parse_args() -> argparse.Namespace:
         ('min_size', int, 'smallest first region in pixels'),
         ('max_side', int, 'reduce larger images to this longer side first, '
          'which changes the boxes'),
-        ('rule', str, 'which boxes are kept: a name such as ratio3size0308, '
-         'or the numbers as JSON')):
+        ('rule', read_rule, 'which boxes are kept: a name such as '
+         'ratio3size0308, or the numbers as JSON')):
         value = default[name].default
         parser.add_argument(
             f'--{name.replace("_", "-")}', type=convert, default=value,
@@ -90,9 +90,12 @@ def main() -> None:
         else:
             shard = Shard.parse(args.shard)
             target = shard.path(args.out)
+            search = GenerateProposals(
+                None, args.scale, args.sigma, args.min_size, args.max_side,
+                args.rule, on_empty='keep')
             try:
                 report, is_new = generate_proposals(
-                    args.source, args.out, build_search(args), args.root,
+                    args.source, args.out, search, args.root,
                     shard, args.workers, args.restart, args.overwrite, track)
             except KeyboardInterrupt:
                 print('The same command goes on from here.', file=sys.stderr)
@@ -100,28 +103,26 @@ def main() -> None:
         print(describe(target, report, is_new))
 
 
-def build_search(args: argparse.Namespace) -> GenerateProposals:
-    """Build what boxes are proposed by.
+def read_rule(text: str) -> str | dict | list:
+    """Read an option that says which boxes are kept.
 
     Args:
-        args (argparse.Namespace): The options.
+        text (str): A name, or JSON.
 
     Returns:
-        GenerateProposals: The transform.
+        str | dict | list: See :func:`mmloc.proposals.parse_rule`.
 
     Raises:
-        ValueError: An option is out of range.
+        argparse.ArgumentTypeError: The text begins as JSON and is none.
     """
-    rule = args.rule
-    if rule.lstrip()[:1] in ('{', '['):
-        try:
-            rule = json.loads(rule)
-        except ValueError as error:
-            raise ValueError(
-                f'--rule is {rule!r}, which is no JSON ({error}); expected a '
-                'name or such as {"min_side": 16, "max_ratio": 3}.') from error
-    return GenerateProposals(None, args.scale, args.sigma, args.min_size,
-                             args.max_side, rule, on_empty='keep')
+    if text.lstrip()[:1] not in ('{', '['):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no JSON ({error}), expected a name or such as '
+            '{"min_side": 16, "max_ratio": 3}') from error
 
 
 def describe(target: str, report: dict, is_new: bool) -> str:
@@ -135,22 +136,20 @@ def describe(target: str, report: dict, is_new: bool) -> str:
     Returns:
         str: A few lines.
     """
-    written, boxes = report['written'], report['boxes']
+    images, boxes = report['written'], report['boxes']
     lines = [
-        f'Wrote {target}:' if is_new else f'{target} is there already:',
-        f'  {written} images, {boxes} boxes '
-        f'({boxes / max(written, 1):.1f} an image)'
+        f'Wrote {target}.' if is_new else f'{target} is there already.',
+        f'  images: {images}, with {boxes} boxes '
+        f'({boxes / max(images, 1):.1f} an image)'
     ]
-    for key, text in (
-        ('skipped', '{} images could not be read and are NOT in it'),
-        ('without_proposals', '{} images are in it without any box')):
-        if report[key]:
-            lines.append(f'  {text.format(len(report[key]))}: '
-                         f'{target}.report.json names them')
-    if report['num_repeated']:
-        lines.append(f'  {report["num_repeated"]} entries of the source name '
-                     'an image once more and were left out')
-    return '\n'.join(lines)
+    for num, text in (
+        (len(report['skipped']), 'images left out, for they are unreadable'),
+        (len(report['without_proposals']), 'images without any box'),
+        (report['num_repeated'], 'entries left out, for they name an image '
+         'once more')):
+        if num:
+            lines.append(f'  {text}: {num}')
+    return '\n'.join([*lines, f'  details: {target}.report.json'])
 
 
 if __name__ == '__main__':
