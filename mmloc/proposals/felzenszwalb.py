@@ -30,10 +30,8 @@ from .edge_weights import edge_weights, gaussian_weights
 EXACT_TIES = 2**21
 #: Number of pixels whose edges are measured at a time.
 _STRIP = 2**18
-#: Number of edges that are sorted at a time, or 1.5 per pixel if that is less.
+#: Number of edges that are sorted at a time, or 2 per pixel if that is less.
 _ROOM = 2**21
-#: Number of edges that are looked at to choose a range of lengths.
-_SAMPLE = 2**15
 #: What says that a root has a number, 0 here and falling: no size of a tree.
 _NUMBERED = -2**30
 _FINITE = np.finfo(np.float64).max
@@ -91,7 +89,7 @@ class _Edges:
 
     def sample(self) -> tuple:
         """Rows from all over the image, and which share of all they are."""
-        step = -(-4 * self.width * self.height // _SAMPLE)
+        step = self.height // (24 + self.height // 64) + 1
         tops = range(step // 2, self.height, step)
         if self.kept is None:
             rows = [(top, self.measure(top, 1)) for top in tops]
@@ -121,8 +119,7 @@ def _absorb(edges: _Edges, forest: np.ndarray, min_size: int) -> None:
     def is_small(_: float) -> np.ndarray:
         return forest > -min_size
 
-    for sorted_edges in _in_ranges(edges, forest, is_small, 1,
-                                   None if exact else 'stable'):
+    for sorted_edges in _in_ranges(edges, forest, is_small, 1):
         if _absorb_over(*sorted_edges, forest, min_size, exact):
             forest[:] = grown
             _absorb_as_numpy_sorts(edges, forest, min_size)
@@ -147,8 +144,7 @@ def _absorb_as_numpy_sorts(edges: _Edges, forest: np.ndarray,
 
 def _in_ranges(edges: _Edges, forest: np.ndarray,
                choose: Callable[[float], np.ndarray],
-               num_chosen: int,
-               sort: str | None = None) -> Iterator[tuple]:
+               num_chosen: int) -> Iterator[tuple]:
     """Yield the edges that matter, one range of lengths after the other.
 
     Args:
@@ -158,44 +154,88 @@ def _in_ranges(edges: _Edges, forest: np.ndarray,
             regions that matter, given the shortest length to come.
         num_chosen (int): How many ends of an edge have to lie in such
             regions.
-        sort (str, optional): Kind of numpy's sort. Defaults to None.
 
     Yields:
         tuple[np.ndarray]: The roots at both ends of each edge, int32, and its
-        length, float64; the shortest first.
+        length, float64; the shortest first, of equally long ones the first
+        in the image.
     """
-    room = min(_ROOM, 3 * len(forest) // 2 + 16)
+    num_pixels = len(forest)
+    room = max(min(_ROOM, 2 * num_pixels), 2**16)
+    found, in_order = _buffers(room), _buffers(room)
     rows, share = edges.sample()
     shortest = longest = 0.
     while longest < _FINITE:
         _flatten(forest)
         matters = (forest, choose(shortest), num_chosen, shortest)
-        lengths = _collect(rows, *matters, _FINITE, room)[2]
-        few = int(0.9 * room * share)
+        num = _collect(rows, *matters, _FINITE, found)
         longest = _FINITE
-        if len(lengths) > few:
-            longest = np.partition(lengths, few)[few]
-        found = _collect(edges, *matters, longest, room)
-        order = np.argsort(found[2], kind=sort)
-        yield tuple(values[order] for values in found)
+        if num > 0.9 * room * share:
+            some = int(min(0.9 * room, 1.3 * num_pixels) * share)
+            longest = np.partition(found[2][:num], some)[some]
+        num = _collect(edges, *matters, longest, found)
+        if num > room:  # the sample was not like the rest
+            room = num
+            found, in_order = _buffers(room), _buffers(room)
+            _collect(edges, *matters, longest, found)
+        yield _sorted(*(values[:num] for values in (*found, *in_order)))
         if longest < _FINITE:
             shortest = np.nextafter(longest, np.inf)
 
 
+def _buffers(room: int) -> tuple:
+    """Room for the two regions that edges are between, and their lengths;
+    the last place is for those that there is no room for."""
+    return (np.empty(room + 1, np.int32), np.empty(room + 1, np.int32),
+            np.empty(room + 1))
+
+
 def _collect(strips: Iterable[tuple], forest: np.ndarray, chosen: np.ndarray,
              num_chosen: int, shortest: float, longest: float,
-             room: int) -> tuple:
+             found: tuple) -> int:
     """Collect the edges that matter between two lengths, both included."""
-    found = (np.empty(room + 1, np.int32), np.empty(room + 1, np.int32),
-             np.empty(room + 1))
     num = 0
     for top, measured in strips:
         num = _collect_from(measured, top, forest, chosen, num_chosen,
                             shortest, longest, found, num)
-    if num > room:  # the sample was not like the rest
-        return _collect(strips, forest, chosen, num_chosen, shortest, longest,
-                        num)
-    return tuple(values[:num] for values in found)
+    return num
+
+
+def _sorted(ones: np.ndarray, twos: np.ndarray, lengths: np.ndarray,
+            *in_order: np.ndarray) -> tuple:
+    """Sort edges by length into other arrays; equal ones keep their order.
+
+    Lengths with their last bits replaced by the positions need no argsort,
+    which is four times slower. What those bits decide is put right after.
+    """
+    mask = (1 << len(lengths).bit_length()) - 1
+    order = lengths.view(np.int64) & ~mask
+    order |= np.arange(len(lengths))
+    order.sort()
+    order &= mask
+    for values, target in zip((ones, twos, lengths), in_order):
+        np.take(values, order, out=target, mode='clip')
+    _sort_runs(*in_order, ~mask)
+    return in_order
+
+
+@compiled
+def _sort_runs(ones, twos, lengths, mask):
+    """Sort where lengths differ in bits outside of the mask only."""
+    bits = lengths.view(np.int64)
+    first = 0
+    while first < len(lengths):
+        last = first + 1
+        is_sorted = True
+        while last < len(lengths) and not (bits[first] ^ bits[last]) & mask:
+            is_sorted &= lengths[last - 1] <= lengths[last]
+            last += 1
+        if not is_sorted:
+            order = np.argsort(lengths[first:last], kind='mergesort')
+            lengths[first:last] = lengths[first:last][order]
+            ones[first:last] = ones[first:last][order]
+            twos[first:last] = twos[first:last][order]
+        first = last
 
 
 @compiled
