@@ -1,9 +1,9 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Reading the reference numbers and filling models by the reference's rule.
 
-The numbers were computed with the published implementations. The
-folder is ``tests/data/golden`` unless the environment variable
-``MMLOC_GOLDEN`` names another set of the same form.
+The numbers were computed with the published implementations. The folder is
+``tests/data/golden`` unless the environment variable ``MMLOC_GOLDEN`` names
+another set of the same form.
 """
 import json
 import os
@@ -32,11 +32,11 @@ def load_case(name: str) -> tuple:
     The test is skipped if the set lacks the case, but fails if there is no
     set: a mistyped path must not look like a passed comparison.
     """
-    if not any(GOLDEN.glob('insloc_*.json')):
+    if not any(GOLDEN.glob('*.json')):
         pytest.fail(
             f'{GOLDEN} holds no reference numbers, expected a folder with '
-            'files insloc_*.json and .npz; correct MMLOC_GOLDEN or unset it '
-            'to compare with the set of the repository.',
+            'a .json and an .npz file for each case; correct MMLOC_GOLDEN or '
+            'unset it to compare with the set of the repository.',
             pytrace=False)
     if not (GOLDEN / f'{name}.json').exists():
         pytest.skip(f'the set in {GOLDEN} has no case {name}')
