@@ -13,8 +13,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-train_dataloader = dict(
-    dataset=dict(
-        dataset=dict(
-            data_root='data/imagenet', data_prefix=dict(img='train'))))
 default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=3))

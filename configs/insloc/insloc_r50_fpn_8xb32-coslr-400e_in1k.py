@@ -3,15 +3,11 @@
 Hardware of the publication: 8 GPUs. Its detector (Mask R-CNN R50-FPN, COCO
 1x) has 42.0 box AP and 37.6 mask AP. Here: not run.
 """
-_base_ = './insloc_r50_fpn_8xb32-coslr-200e_in1k.py'
-
-param_scheduler = [
-    dict(
-        type='CosineAnnealingLR',
-        T_max=400,
-        eta_min=0.,
-        by_epoch=True,
-        begin=0,
-        end=400)
+_base_ = [
+    '../_base_/models/insloc_r50_fpn.py',
+    '../_base_/datasets/insloc.py',
+    '../_base_/schedules/insloc_coslr-400e.py',
+    '../_base_/default_runtime.py',
 ]
-train_cfg = dict(max_epochs=400)
+
+default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=3))

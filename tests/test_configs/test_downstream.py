@@ -38,6 +38,7 @@ class Recipe:
 
 
 FPN = {'backbone', 'neck', 'roi_head.bbox_head'}
+C4 = {'backbone', 'roi_head.shared_head'}
 RECIPES = {
     ('insloc', 'fpn'):
     Recipe(
@@ -45,12 +46,12 @@ RECIPES = {
         FPN,
         left={'roi_head.bbox_head.shared_fcs.1'},
         extra_norm={'roi_head.bbox_head.extra_norm'}),
+    ('insloc', 'c4'):
+    Recipe(1e-4, C4, extra_norm={'roi_head.shared_head.extra_norm'}),
     ('soco', 'fpn'):
     Recipe(2.5e-5, FPN),
     ('soco', 'c4'):
-    Recipe(
-        2.5e-5, {'backbone', 'roi_head.shared_head'},
-        extra_norm={'roi_head.shared_head.extra_norm'}),
+    Recipe(2.5e-5, C4, extra_norm={'roi_head.shared_head.extra_norm'}),
 }
 
 

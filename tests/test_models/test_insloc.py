@@ -50,6 +50,24 @@ def make_batch(counts=(1, 1, 1), seed=0):
     return inputs, samples
 
 
+def test_c4_contrasts_one_level():
+    init_default_scope('mmdet')
+    cfg = Config.fromfile(
+        CONFIG.parents[1] / '_base_/models/insloc_r50_c4.py').model
+    cfg.head.queue.length = 7
+    model = MODELS.build(cfg)
+    assert model.num_levels == 1
+    inputs, samples = make_batch()
+    boxes, = model.query_boxes(samples['query'])
+    assert boxes[0] is samples['query'][0].gt_instances.aug_bboxes
+    losses = model(inputs, samples, mode='loss')
+    assert set(losses) == {'loss_c4', 'acc_c4'}
+    losses['loss_c4'].backward()
+    last = model.roi_head.shared_head.layer4[-1].conv3.weight
+    assert last.grad.abs().max() > 0
+    assert model.head.queue.pointer == 3
+
+
 def total(losses):
     return sum(v for k, v in losses.items() if k.startswith('loss'))
 

@@ -1,5 +1,5 @@
-# InsLoc composites of unlabelled images. A config that inherits this states
-# where the images are:
+# InsLoc composites of ImageNet. A config that inherits this for other images
+# states where they are:
 #   train_dataloader = dict(dataset=dict(dataset=dict(
 #       data_root=..., ann_file=..., data_prefix=dict(img=...))))
 # The colour transforms are those of MoCo-v2 without its random crop. All of
@@ -52,5 +52,7 @@ train_dataloader = dict(
         exclude_foreground=False,
         dataset=dict(
             type='mmloc.UnlabeledImageDataset',
+            data_root='data/imagenet',
+            data_prefix=dict(img='train'),
             pipeline=[dict(type='mmloc.LoadImage')]),
         pipeline=train_pipeline))

@@ -8,21 +8,7 @@ _base_ = [
     '../../_base_/custom_hooks.py',
 ]
 
-model = dict(
-    # Images and convolutions as in the pretraining.
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
-    backbone=dict(_base_.pretrained.backbone, style='pytorch'),
-    roi_head=dict(
-        shared_head=dict(
-            type='mmloc.ExtraNormResLayer',
-            style='pytorch',
-            norm_cfg=_base_.sync_bn,
-            norm_eval=False)),
-    # detectron2 also trains on anchors that stick out of the image.
-    train_cfg=dict(rpn=dict(allowed_border=-1)))
+model = _base_.pretrained_c4
 optim_wrapper = dict(
     optimizer=dict(weight_decay=2.5e-5), **_base_.pretrained.optim_wrapper)
 
