@@ -23,9 +23,6 @@ from .file_layout import (
     num_rows,
 )
 
-#: Records read between two releases of the mapped pages.
-_RELEASE_EVERY = 64
-
 
 class _Names(Sequence):
     """The names of a file, decoded one at a time."""
@@ -51,8 +48,8 @@ class ProposalFile:
 
     The file is mapped into memory: opening reads the header alone, all
     processes share one copy of what they touch, and the pages are given back
-    regularly, so that the memory of a process does not grow with what it has
-    read. An object may be forked; pickled, it is its path.
+    after each record, so that the memory of a process does not grow with what
+    it has read. An object may be forked; pickled, it is its path.
 
     Args:
         path (str): A file that :func:`write_proposals` wrote.
@@ -105,7 +102,6 @@ class ProposalFile:
         self._views = views
         self.params = json.loads(views['params'].tobytes())
         self.names = _Names(views['names'], views['name_ends'])
-        self._num_read = 0
 
     def __reduce__(self) -> tuple:
         return type(self), (self.path, )
@@ -182,11 +178,10 @@ class ProposalFile:
         return None
 
     def _release(self) -> None:
-        # Pages stay in the system's cache; only this process lets go of
-        # them, and its memory stays flat over an epoch.
-        self._num_read += 1
-        if (self._num_read % _RELEASE_EVERY == 0
-                and hasattr(mmap, 'MADV_DONTNEED')):
+        # The pages stay in the system's cache; only this process lets go of
+        # them. The kernel may map 2 MB for each number that is looked at, so
+        # that without this a worker soon seems to own the whole file.
+        if hasattr(mmap, 'MADV_DONTNEED'):
             self._map.madvise(mmap.MADV_DONTNEED)
 
 
