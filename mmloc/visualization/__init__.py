@@ -3,11 +3,23 @@
 from .composites import draw_composites
 from .curves import draw_curves, draw_loss_curve, read_scalars
 from .detections import draw_coco_detections, draw_detections
-from .drawing import PALETTE, draw_boxes, draw_coco, enlarge, save_image, tile
+from .drawing import (
+    LEVEL_COLORS,
+    PALETTE,
+    draw_boxes,
+    draw_coco,
+    draw_legend,
+    enlarge,
+    save_image,
+    tile,
+)
 from .report import Report
+from .samples import draw_samples
+from .views import draw_views
 
 __all__ = [
-    'PALETTE', 'Report', 'draw_boxes', 'draw_coco', 'draw_coco_detections',
-    'draw_composites', 'draw_curves', 'draw_detections', 'draw_loss_curve',
-    'enlarge', 'read_scalars', 'save_image', 'tile'
+    'LEVEL_COLORS', 'PALETTE', 'Report', 'draw_boxes', 'draw_coco',
+    'draw_coco_detections', 'draw_composites', 'draw_curves',
+    'draw_detections', 'draw_legend', 'draw_loss_curve', 'draw_samples',
+    'draw_views', 'enlarge', 'read_scalars', 'save_image', 'tile'
 ]

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .drawing import draw_boxes, enlarge, tile
+from .drawing import as_array, draw_boxes, enlarge, tile, view_pixels
 
 #: Colours of the instances of a composite, by rising instance id.
 _INSTANCE_COLORS = ('yellow', 'sky', 'purple', 'green')
@@ -39,29 +39,20 @@ def draw_composites(samples: Sequence[dict],
     for i, sample in enumerate(samples):
         for view, image in sample['inputs'].items():
             instances = sample['data_samples'][view].gt_instances
-            cells.append(_draw_view(image.numpy(), instances, side))
+            cells.append(_draw_view(view_pixels(image), instances, side))
             titles.append(f'{i + 1}: {view}')
     views = len(samples[0]['inputs']) if samples else 1
     return tile(cells, columns * views, titles)
 
 
 def _draw_view(image: np.ndarray, instances, side: int) -> np.ndarray:
-    if image.dtype != np.uint8:
-        raise TypeError(
-            f'The view is {image.dtype}, expected uint8; draw samples as the '
-            'dataset returns them, before the data preprocessor.')
-    image, factor = enlarge(image.transpose(1, 2, 0), side)
+    image, factor = enlarge(image, side)
     if 'aug_bboxes' in instances:
         image = draw_boxes(
-            image, _array(instances.aug_bboxes) * factor, _AUGMENTED_COLOR,
+            image, as_array(instances.aug_bboxes) * factor, _AUGMENTED_COLOR,
             dashed=True)
-    boxes, ids = _array(instances.bboxes), _array(instances.labels)
+    boxes, ids = as_array(instances.bboxes), as_array(instances.labels)
     for place, instance_id in enumerate(np.unique(ids)):
         color = _INSTANCE_COLORS[place % len(_INSTANCE_COLORS)]
         image = draw_boxes(image, boxes[ids == instance_id] * factor, color)
     return image
-
-
-def _array(value) -> np.ndarray:
-    """Turn boxes, a tensor or an array into an array."""
-    return np.asarray(getattr(value, 'tensor', value))

@@ -59,14 +59,15 @@ def _read_log(log: str) -> list:
 
 
 def draw_loss_curve(log: str) -> np.ndarray:
-    """Draw loss and accuracy of a pretraining run.
+    """Draw the loss of a pretraining run, and its accuracies or terms.
 
     Args:
         log (str): As in :func:`read_scalars`.
 
     Returns:
         np.ndarray: A picture, (H, W, 3), uint8, BGR: 'loss' on the left and,
-        where the log has any, every ``acc_*`` on the right.
+        where the log has any, every ``acc_*`` on the right; without these
+        every ``loss_*``, if there are several.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -75,13 +76,16 @@ def draw_loss_curve(log: str) -> np.ndarray:
     loss = {'loss': read_scalars(log, 'loss')}
     panels = [('training loss', 'iteration', loss)]
     keys = {key for entry in _read_log(log) for key in entry}
-    accuracy = {
-        key.removeprefix('acc_'): read_scalars(log, key)
-        for key in sorted(keys) if key.startswith('acc_')
-    }
-    if accuracy:
-        title = 'top-1 accuracy on each level (%)'
-        panels.append((title, 'iteration', accuracy))
+    for prefix, title, fewest in (
+            ('acc_', 'top-1 accuracy on each level (%)', 1),
+            ('loss_', 'terms of the loss', 2)):
+        parts = {
+            key.removeprefix(prefix).replace('_', ' '): read_scalars(log, key)
+            for key in sorted(keys) if key.startswith(prefix)
+        }
+        if len(parts) >= fewest:
+            panels.append((title, 'iteration', parts))
+            break
     return _draw(panels)
 
 

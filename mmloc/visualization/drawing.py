@@ -19,9 +19,43 @@ PALETTE = {
     'purple': (167, 121, 204),
     'black': (0, 0, 0),
 }
+#: Of the boxes of each level of a feature pyramid, the finest first.
+LEVEL_COLORS = ('yellow', 'sky', 'green', 'purple')
 #: Of the JPEGs that are written: no visible loss at a third of the size.
 JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 90]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def view_pixels(view) -> np.ndarray:
+    """Take the pixels of a view as a dataset returns it.
+
+    Args:
+        view (Tensor): (3, H, W), uint8, BGR.
+
+    Returns:
+        np.ndarray: (H, W, 3), uint8, BGR.
+
+    Raises:
+        TypeError: The pixels are not uint8, so they are normalised already.
+    """
+    view = view.numpy()
+    if view.dtype != np.uint8:
+        raise TypeError(
+            f'The view is {view.dtype}, expected uint8; draw samples as the '
+            'dataset returns them, before the data preprocessor.')
+    return view.transpose(1, 2, 0)
+
+
+def as_array(value) -> np.ndarray:
+    """Turn what a data sample holds into an array.
+
+    Args:
+        value (BaseBoxes | Tensor | np.ndarray): Boxes, labels or the like.
+
+    Returns:
+        np.ndarray: The same numbers.
+    """
+    return np.asarray(getattr(value, 'tensor', value))
 
 
 def enlarge(image: np.ndarray, side: int) -> tuple:
@@ -106,6 +140,32 @@ def tile(images: Sequence[np.ndarray],
         height, width = image.shape[:2]
         sheet[top + head:top + head + height, left:left + width] = image
     return sheet
+
+
+def draw_legend(entries: dict[str, str], width: int,
+                dashed: Sequence[str] = ()) -> np.ndarray:
+    """Draw a line that says what the colours of boxes mean.
+
+    Args:
+        entries (dict[str, str]): Text -> name of the colour in
+            :data:`PALETTE`.
+        width (int): Pixels of the strip at least.
+        dashed (Sequence[str]): The texts whose boxes are dashed.
+
+    Returns:
+        np.ndarray: A white strip, (26, W, 3), uint8, BGR.
+    """
+    sizes = [cv2.getTextSize(text, _FONT, 0.45, 1)[0][0] for text in entries]
+    width = max(width, 14 + sum(size + 56 for size in sizes))
+    strip = np.full((26, width, 3), 255, np.uint8)
+    left = 14
+    for size, (text, color) in zip(sizes, entries.items()):
+        box = [left, 6, left + 24, 20]
+        strip = draw_boxes(strip, [box], color, dashed=text in dashed)
+        cv2.putText(strip, text, (left + 32, 18), _FONT, 0.45, (40, 40, 40),
+                    1, cv2.LINE_AA)
+        left += size + 56
+    return strip
 
 
 def save_image(image: np.ndarray, path: str) -> str:

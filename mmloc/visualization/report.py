@@ -93,13 +93,15 @@ class Report:
         """Add paragraphs.
 
         Args:
-            text (str): Plain text; an empty line parts two paragraphs.
+            text (str): Plain text; an empty line parts two paragraphs, and
+                '' adds nothing.
 
         Returns:
             Report: The report.
         """
         return self._add('\n'.join(
-            f'<p>{escape(part.strip())}</p>' for part in text.split('\n\n')))
+            f'<p>{escape(part.strip())}</p>' for part in text.split('\n\n')
+            if part.strip()))
 
     def code(self, text: str) -> 'Report':
         """Add text as it is, such as commands.

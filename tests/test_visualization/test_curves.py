@@ -55,6 +55,21 @@ def test_loss_curve(tmp_path):
     assert both.shape[1] == 2 * plain.shape[1]
 
 
+def test_terms_take_the_place_of_missing_accuracies(tmp_path):
+    entries = [dict(loss=i, loss_a=i, step=i) for i in range(5)]
+    one = draw_loss_curve(_log(tmp_path / 'a.json', entries))
+    two = [dict(entry, loss_b_to_a=3) for entry in entries]
+    both = draw_loss_curve(_log(tmp_path / 'b.json', two))
+    assert both.shape[1] == 2 * one.shape[1]
+    # The second term is a line of its own, in vermilion.
+    assert (both == (0, 94, 213)).all(-1).any()
+    # Accuracies go first.
+    accurate = [dict(entry, acc_P2=i) for i, entry in enumerate(two)]
+    other = draw_loss_curve(_log(tmp_path / 'c.json', accurate))
+    assert other.shape == both.shape
+    assert not (other == (0, 94, 213)).all(-1).any()
+
+
 def test_curves_of_several_runs(tmp_path):
     first, second = (
         _log(tmp_path / f'{k}.json', [
