@@ -1,10 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Pretrain a detector without labels, and see what that is worth.
 
-Without --images: makes the toy set, pretrains InsLoc on its images without
-labels, trains a detector on few labels from that and from new weights, and
-prints a table and the path of a report with pictures. With --images: pretrains
-on the images of a folder and leaves weights ready for a detector config.
+Without --images: makes the toy set, pretrains InsLoc, SoCo or both on its
+images without labels, trains a detector on few labels from each and from new
+weights, and prints a table and the path of a report with pictures. With
+--images: pretrains on the images of a folder and leaves weights ready for a
+detector config.
 """
 # Only the standard library here, and no new syntax: quickstart.sh reads the
 # arguments with any Python, before the set-up.
@@ -20,9 +21,14 @@ from itertools import count
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TOY = 'configs/insloc/insloc_r18_fpn_toy.py'
-FOLDER = 'configs/insloc/insloc_r50_fpn_1xb32-coslr-200e_folder.py'
-DETECTOR = 'configs/insloc/downstream/faster-rcnn_r18-{}_fpn_toy.py'
+METHODS = {'insloc': 'InsLoc', 'soco': 'SoCo'}
+TOY = 'configs/{0}/{0}_r18_fpn_toy.py'
+FOLDER = {
+    'insloc': 'configs/insloc/insloc_r50_fpn_1xb32-coslr-200e_folder.py',
+    'soco': 'configs/soco/soco_r50_fpn_1xb64-coslr-100e_folder.py'
+}
+DETECTOR = 'configs/{0}/downstream/faster-rcnn_r18-{0}-pre_fpn_toy.py'
+SCRATCH = 'configs/insloc/downstream/faster-rcnn_r18-scratch_fpn_toy.py'
 # The options that need, or exclude, --images.
 OF_IMAGES = ('config', 'epochs', 'batch_size')
 OF_TOY = ('toy_dir', 'toy_images', 'finetune_options')
@@ -43,19 +49,23 @@ def parse_args():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.error = lambda text: fail(f'{text}; --help lists the options')
     add = parser.add_argument
+    add('--method', choices=[*METHODS, 'all'],
+        help='what pretrains; all: one after the other, with a detector from '
+        'each (default insloc)')
     add('--seed', type=int, default=0, metavar='N',
         help='of the trainings; the toy set stays the same (default 0)')
     add('--work-dir', metavar='DIR',
         help='a new folder for all results (default work_dirs/quickstart, or '
         'quickstart-2, ... if that is taken)')
     add('--pretrain-options', nargs='+', default=[], metavar='KEY=VALUE',
-        help='replace settings of the pretraining config')
+        help='replace settings of the pretraining configs')
     add = parser.add_argument_group('your own images').add_argument
     add('--images', metavar='DIR',
         help='pretrain on the images in this folder and those below it')
     add('--config', metavar='FILE',
-        help=f'pretraining config (default {FOLDER}; without a '
-        f'GPU {TOY})')
+        help='pretraining config, in place of --method (default '
+        f'{FOLDER["insloc"]}, for SoCo {FOLDER["soco"]}; without a GPU the '
+        'one of the toy set)')
     add('--epochs', type=int, metavar='N', help="in place of the config's")
     add('--batch-size', type=int, metavar='N',
         help="in place of the config's; the learning rate follows")
@@ -83,6 +93,10 @@ def check_args(args):
     if args.images and not Path(args.images).expanduser().is_dir():
         fail(f'the folder {args.images!r} of --images does not exist; check '
              'the path')
+    if args.images and args.method == 'all':
+        fail('--method all can only be used without --images')
+    if args.config and args.method:
+        fail('--method can only be used without --config, which names one')
     for name in ('epochs', 'batch_size'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             fail(f'--{name.replace("_", "-")} is {getattr(args, name)}, '
@@ -131,7 +145,7 @@ class Quickstart:
     def __init__(self, args, say):
         self.args, self.say = args, say
         self.work_dir = choose_work_dir(args)
-        self.stages = []
+        self.stages, self.methods = [], {}
         self.command = ''
         say(f'Results go to {self.work_dir}; seed {args.seed}, '
             f'{os.cpu_count()} CPU cores, {self.choose_device()}.')
@@ -168,9 +182,16 @@ class Quickstart:
                  short(folder), '--seed', self.args.seed, *args, *options)
         return short((folder / 'last_checkpoint').read_text())
 
+    def pretrain(self, title, config, *args, options=()):
+        """Pretrain by the method of that title; return the checkpoint."""
+        self.methods[title.lower()] = title
+        return self.train(f'pretrain_{title.lower()}', f'{title} pretraining',
+                          config, *args, options=options)
+
     def report(self):
         """Write down what was done and show it."""
-        notes = dict(seed=self.args.seed, stages=self.stages)
+        notes = dict(seed=self.args.seed, methods=self.methods,
+                     stages=self.stages)
         (self.work_dir / 'quickstart.json').write_text(
             json.dumps(notes, indent=2))
         sys.path.insert(0, str(ROOT / 'tools' / 'analysis_tools'))
@@ -180,7 +201,7 @@ class Quickstart:
 
 
 def run_toy(start):
-    """Compare a detector from InsLoc with one from new weights."""
+    """Compare a detector from each method with one from new weights."""
     args = start.args
     toy_dir = short(args.toy_dir or ROOT / 'data' / 'toy')
     sizes = args.toy_images or []
@@ -188,77 +209,67 @@ def run_toy(start):
     start.run('toy', 'Toy set',
               'tools/dataset_tools/make_toy_dataset.py', '--out', toy_dir,
               *(word for pair in zip(names, sizes) for word in pair))
-    place, places = [], []
+    places = []
     if args.toy_dir:
-        place = [f'train_dataloader.dataset.dataset.data_root={toy_dir}']
         places = [f'{split}_dataloader.dataset.data_root={toy_dir}'
                   for split in ('train', 'val', 'test')]
         places += [f'{split}_evaluator.ann_file={toy_dir}/annotations/val.json'
                    for split in ('val', 'test')]
-    weights = start.train('pretrain', 'InsLoc pretraining', TOY,
-                          options=place + args.pretrain_options)
-    for name, kind, title, load in (
-            ('from_insloc', 'insloc-pre', 'Detector from InsLoc',
-             ['--load-from', weights]),
-            ('from_scratch', 'scratch', 'Detector from new weights', [])):
+
+    def train_detector(name, title, config, *load):
         prefix = short(start.work_dir / name / 'val')
-        start.train(name, title, DETECTOR.format(kind), *load, options=[
+        start.train(name, title, config, *load, options=[
             f'val_evaluator.outfile_prefix={prefix}', *places,
             *args.finetune_options])
+
+    methods = METHODS if args.method == 'all' else [args.method or 'insloc']
+    for method in methods:
+        weights = pretrain_toy(start, method, toy_dir)
+        train_detector(f'from_{method}', f'Detector from {METHODS[method]}',
+                       DETECTOR.format(method), '--load-from', weights)
+    train_detector('from_scratch', 'Detector from new weights', SCRATCH)
+
+
+def pretrain_toy(start, method, toy_dir):
+    """Pretrain by a method on the toy set; return the checkpoint."""
+    dataset = 'train_dataloader.dataset'
+    place = [f'{dataset}.dataset.data_root={toy_dir}']
+    if method == 'soco':
+        proposals = f'{toy_dir}/unlabeled.mmprop'
+        start.run(f'proposals_{method}', 'Object proposals',
+                  'tools/dataset_tools/generate_proposals.py',
+                  f'{toy_dir}/unlabeled', proposals)
+        place = [f'{dataset}.data_root={toy_dir}',
+                 f'{dataset}.pipeline.1.proposal_file={proposals}']
+    options = place if start.args.toy_dir else []
+    return start.pretrain(METHODS[method], TOY.format(method),
+                          options=options + start.args.pretrain_options)
 
 
 def run_images(start):
     """Pretrain on a folder of images."""
     from mmloc.engine.launch import load_config
+    from mmloc.engine.own_images import set_epochs, use_images
     args = start.args
-    config = args.config or ROOT / (FOLDER if start.gpu else TOY)
+    method = args.method or 'insloc'
+    config = args.config or ROOT / (
+        FOLDER[method] if start.gpu else TOY.format(method))
     if not args.config and not start.gpu:
         start.say('Without a GPU the small ResNet-18 of the toy set is '
-                  'pretrained, on composites of 128 px: good for trying '
-                  'things out. --config names another.')
+                  'pretrained, on images of 128 px: good for trying things '
+                  'out. --config names another.')
     cfg = load_config(str(config))
-    num, per_epoch = adapt(cfg, args)
+    num, per_epoch = use_images(cfg, args.images, args.batch_size)
+    if args.epochs:
+        set_epochs(cfg, args.epochs)
     start.say(f'{num} images, {cfg.train_cfg.get("max_epochs", "?")} epochs '
               f'of {per_epoch} batches of {cfg.train_dataloader.batch_size}.')
     # The name says what it is made from; train.py copies it into its folder.
     path = start.work_dir / Path(cfg.filename).name
     cfg.dump(path)
     scale = ['--auto-scale-lr'] if args.batch_size else []
-    start.train('pretrain', 'InsLoc pretraining', short(path),
-                *scale, options=args.pretrain_options)
-
-
-def adapt(cfg, args):
-    """Put the images and the budget into a config; return their number and
-    that of the batches in an epoch."""
-    from mmloc.datasets.image_sources import IMG_SUFFIXES, read_folder
-    folder = str(Path(args.images).expanduser().resolve())
-    try:
-        num = len(read_folder(folder))
-    except ValueError:
-        fail(f'there are no images in {args.images!r} and the folders below '
-             f'it; expected files that end in {" ".join(IMG_SUFFIXES)}')
-    loader = cfg.get('train_dataloader')
-    if not loader or 'dataset' not in loader.dataset:
-        fail(f'{cfg.filename} is not a pretraining config, expected one of '
-             'those in configs/insloc')
-    loader.dataset.dataset.update(
-        ann_file='', data_root=folder, data_prefix=dict(img=''),
-        on_corrupt='skip')
-    if args.batch_size:
-        loader.batch_size = args.batch_size
-    if num < loader.batch_size:
-        fail(f'there are {num} images in {args.images!r}, fewer than the '
-             f'{loader.batch_size} of a batch; give more images or a smaller '
-             '--batch-size')
-    if args.epochs:
-        former = cfg.train_cfg.max_epochs
-        cfg.train_cfg.max_epochs = args.epochs
-        for scheduler in cfg.param_scheduler:
-            for key in ('end', 'T_max'):
-                if scheduler.get(key) == former:
-                    scheduler[key] = args.epochs
-    return num, num // loader.batch_size
+    start.pretrain(cfg.model.type.rpartition('.')[2], short(path), *scale,
+                   options=args.pretrain_options)
 
 
 def end(number, _):

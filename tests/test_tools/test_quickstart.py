@@ -16,11 +16,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmloc.engine.launch import load_config
+import mmloc  # noqa: F401, lets torch read checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ('--pretrain-options', 'model.head.queue.length=64',
-        'default_hooks.logger.interval=1', 'train_dataloader.num_workers=0',
+TINY = ('--pretrain-options', 'default_hooks.logger.interval=1',
+        'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False')
 
 
@@ -62,6 +62,9 @@ def run_script(cwd, *args):
     (['--images', '.', '--epochs', '0'], '--epochs is 0, expected 1 or more'),
     (['--images', '.', '--toy-dir', 'x'], '--toy-dir can only be used'),
     (['--batch-size', '4'], '--batch-size can only be used with --images'),
+    (['--images', '.', '--method', 'all'], '--method all can only be used'),
+    (['--images', '.', '--config', 'x', '--method', 'soco'], '--method can'),
+    (['--method', 'moco'], "invalid choice: 'moco'"),
     (['--work-dir', 'full'], "'full' is not empty"),
     (['--toy-dir', 'a b'], "a b' has a blank"),
     (['--seeed', '1'], '--seeed 1; --help lists'),
@@ -112,42 +115,6 @@ def test_a_gpu_without_operators_is_hidden(quickstart, monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')  # to be undone
 
 
-def test_images_and_budget_go_into_the_config(quickstart, images):
-    args = argparse.Namespace(images=str(images), batch_size=4, epochs=7)
-    cfg = load_config(str(ROOT / quickstart.FOLDER))
-    assert quickstart.adapt(cfg, args) == (11, 2)
-    assert cfg.train_dataloader.dataset.dataset.data_root == str(images)
-    assert cfg.train_dataloader.batch_size == 4
-    assert cfg.train_cfg.max_epochs == 7
-    assert [(s.end, s.T_max) for s in cfg.param_scheduler] == [(7, 7)]
-
-    cfg = load_config(str(ROOT / quickstart.TOY))
-    own = cfg.train_cfg.max_epochs
-    args.epochs = None
-    quickstart.adapt(cfg, args)
-    assert cfg.train_cfg.max_epochs == own
-
-
-@pytest.mark.parametrize(('batch', 'folder', 'config', 'words'), [
-    (None, '', 'TOY', 'there are 11 images in'),
-    (4, 'empty', 'TOY', 'there are no images in'),
-    (4, '', 'DETECTOR', 'is not a pretraining config'),
-])
-def test_images_that_do_not_do(
-        quickstart, images, capsys, batch, folder, config, words):
-    (images / 'empty').mkdir()
-    args = argparse.Namespace(
-        images=str(images / folder), batch_size=batch, epochs=None)
-    path = getattr(quickstart, config).format('scratch')
-    cfg = load_config(str(ROOT / path))
-    with pytest.raises(SystemExit) as stop:
-        quickstart.adapt(cfg, args)
-    assert stop.value.code == 2
-    error = capsys.readouterr().err
-    assert re.fullmatch('error: .*\n', error)
-    assert words in error
-
-
 def metric(folder, key):
     """The last value of a scalar, in percent, as the table writes it."""
     file, = folder.glob('*/vis_data/scalars.json')
@@ -159,9 +126,10 @@ def metric(folder, key):
 def test_toy_run(tmp_path):
     """The table and the page say what the logs say."""
     done = run_script(
-        tmp_path, '--toy-dir', 'toy', '--toy-images', 32, 8, 4, '--work-dir',
-        'run', '--seed', 5, *TINY, 'train_dataloader.batch_size=8',
-        'train_cfg.max_epochs=1', '--finetune-options',
+        tmp_path, '--method', 'all', '--toy-dir', 'toy', '--toy-images', 32, 8,
+        4, '--work-dir', 'run', '--seed', 5, *TINY,
+        'train_dataloader.batch_size=8', 'train_cfg.max_epochs=1',
+        '--finetune-options',
         'train_cfg.max_epochs=2', 'train_cfg.val_interval=2',
         'default_hooks.checkpoint.interval=2',
         'default_hooks.logger.interval=1', 'param_scheduler=None',
@@ -169,7 +137,7 @@ def test_toy_run(tmp_path):
     assert done.returncode == 0, done.stderr
     run = tmp_path / 'run'
     page = (run / 'report.html').read_text()
-    for stage, start in (('from_insloc', 'InsLoc'),
+    for stage, start in (('from_insloc', 'InsLoc'), ('from_soco', 'SoCo'),
                          ('from_scratch', 'new weights')):
         cells = [start, metric(run / stage, 'coco/bbox_mAP'),
                  metric(run / stage, 'coco/bbox_mAP_50')]
@@ -179,28 +147,33 @@ def test_toy_run(tmp_path):
         assert re.search(html, page)
         config, = (run / stage).glob('*.py')
         assert Config.fromfile(config).randomness.seed == 5
-    assert re.findall(r'src="(.{10})', page) == [
-        'data:image', 'data:image', 'data:image', 'data:image']
-    assert re.search(r'backbone +\| 120 of 120', page)
+    # Detections, of each method samples and curves, and the detectors' curve.
+    assert re.findall(r'src="(.{10})', page) == 6 * ['data:image']
+    assert len(re.findall(r'backbone +\| 120 of 120', page)) == 2
     assert 'python tools/train.py configs/insloc/insloc_r18' in page
+    assert 'python tools/train.py configs/soco/soco_r18' in page
+    proposals = tmp_path / 'toy' / 'unlabeled.mmprop'
+    assert f'Wrote {proposals}' in (run / 'proposals_soco.log').read_text()
     assert done.stdout.rstrip().splitlines()[-2] == (
         f'Report: {run / "report.html"}')
     assert 'Environment variables' not in done.stdout
-    assert 'mmengine' in (run / 'pretrain.log').read_text()
+    assert 'mmengine' in (run / 'pretrain_insloc.log').read_text()
 
 
 @pytest.mark.slow
-def test_own_images(tmp_path, images):
+@pytest.mark.parametrize('method', ['insloc', 'soco'])
+def test_own_images(tmp_path, images, method):
     done = run_script(
-        tmp_path, '--images', images.name, '--work-dir', 'my run', '--epochs',
-        1, '--batch-size', 4, *TINY)
+        tmp_path, '--images', images.name, '--work-dir', 'my run', '--method',
+        method, '--epochs', 1, '--batch-size', 4, *TINY)
     assert done.returncode == 0, done.stderr
     assert 'Without a GPU the small ResNet-18' in done.stdout
     assert '11 images, 1 epochs of 2 batches of 4.' in done.stdout
-    weights = tmp_path / 'my run' / 'pretrain' / 'epoch_1.pth'
+    weights = tmp_path / 'my run' / f'pretrain_{method}' / 'epoch_1.pth'
     assert f"load_from = '{weights}'" in done.stdout
-    assert ('python tools/train.py configs/insloc/downstream/faster-rcnn_r18-'
-            f"insloc-pre_fpn_toy.py --load-from '{weights}'") in done.stdout
+    assert (f'python tools/train.py configs/{method}/downstream/faster-rcnn_'
+            f"r18-{method}-pre_fpn_toy.py --load-from '{weights}'"
+            ) in done.stdout
     state = torch.load(weights, weights_only=True)['state_dict']
     assert 'backbone.conv1.weight' in state
     page = (tmp_path / 'my run' / 'report.html').read_text()
@@ -217,6 +190,7 @@ def test_a_failing_stage(tmp_path):
     *_, last = done.stderr.splitlines()
     assert re.fullmatch(
         'error: "InsLoc pretraining" failed after .* did you mean .model.. '
-        rf'\(all of its output is in {tmp_path}/run/pretrain.log\)', last)
+        rf'\(all of its output is in {tmp_path}/run/pretrain_insloc.log\)',
+        last)
     assert 'Traceback' not in done.stderr
     assert (tmp_path / 'toy' / 'meta.json').is_file()

@@ -1,10 +1,9 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import importlib.util
 import json
+import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -24,13 +23,15 @@ def tool():
 @pytest.fixture
 def run(tool, tmp_path):
     """A run as the trainings leave it, without pictures."""
-    notes = dict(seed=1, stages=[
-        dict(name=name, title=name, command=f'run {name}', seconds=seconds)
-        for name, seconds in (('pretrain', 61.), ('from_insloc', 30.),
-                              ('from_scratch', 29.))])
+    seconds = dict(pretrain_insloc=61., from_insloc=30., proposals_soco=7.,
+                   pretrain_soco=50., from_soco=31., from_scratch=29.)
+    notes = dict(seed=1, methods=dict(insloc='InsLoc', soco='SoCo'), stages=[
+        dict(name=name, title=name, command=f'run {name}', seconds=time)
+        for name, time in seconds.items()])
     (tmp_path / 'quickstart.json').write_text(json.dumps(notes))
     for stage, metrics in (
             ('from_insloc', {'coco/bbox_mAP': 0.123, 'coco/bbox_mAP_50': .4}),
+            ('from_soco', {'coco/bbox_mAP': 0.2, 'coco/bbox_mAP_50': .3}),
             ('from_scratch', {})):
         log = tmp_path / stage / '20260101_000000' / 'vis_data'
         log.mkdir(parents=True)
@@ -44,6 +45,7 @@ def run(tool, tmp_path):
 def test_results(run):
     """A detector that finds nothing has no metrics in its log."""
     assert run.results() == [('InsLoc', '12.3', '40.0', '1:01 + 0:30'),
+                             ('SoCo', '20.0', '30.0', '0:07 + 0:50 + 0:31'),
                              ('new weights', '0.0', '0.0', '0:29')]
 
 
@@ -56,35 +58,46 @@ def test_what_the_logs_say(run, tmp_path):
     line = 'WARNING - Image skipped ({} so far): Cannot read {!r}: damaged'
     lines = [line.format(1, 'a.jpg'), line.format(1, 'a.jpg'),
              line.format(2, "b's.jpg")]
-    (tmp_path / 'pretrain.log').write_text('\n'.join(lines))
-    assert run.skipped() == 2
+    (tmp_path / 'pretrain_soco.log').write_text('\n'.join(lines))
+    (tmp_path / 'pretrain_insloc.log').write_text('none')
+    assert run.skipped('soco').startswith('2 of the images')
+    assert run.skipped('insloc') == ''
+
+
+def test_how_often_samples_were_redrawn(run, tmp_path):
+    for method, values in (('soco', [0.5, 0.25]), ('insloc', [None])):
+        log = tmp_path / f'pretrain_{method}' / '20260101_000000' / 'vis_data'
+        log.mkdir(parents=True)
+        lines = [dict(step=1, redrawn=value) if value else dict(step=1)
+                 for value in values]
+        (log / 'scalars.json').write_text('\n'.join(map(json.dumps, lines)))
+    assert 'In the mean 0.375 samples' in run.redrawn('soco')
+    assert run.redrawn('insloc') == ''
 
 
 @pytest.mark.parametrize(('config', 'first'), [
-    ('insloc_r18_fpn_toy.py', 'faster-rcnn_r18-insloc-pre_fpn_toy.py'),
-    ('insloc_r50_fpn_1xb32-coslr-200e_folder.py',
-     'faster-rcnn_r50-insloc-pre_fpn_1x_coco.py'),
+    ('insloc/insloc_r18_fpn_toy.py', 'faster-rcnn_r18-insloc-pre_fpn_toy.py'),
+    ('soco/soco_r50_fpn_1xb64-coslr-100e_folder.py',
+     'mask-rcnn_r50-soco-pre_fpn_1x_coco.py'),
+    ('soco/soco_r50_c4_16xb128-coslr-100e_in1k.py',
+     'mask-rcnn_r50-soco-pre_c4_1x_coco.py'),
 ])
 def test_fitting_detectors(tool, config, first):
-    cfg = Config.fromfile(ROOT / 'configs' / 'insloc' / config)
+    cfg = Config.fromfile(ROOT / 'configs' / config)
     found = tool.fitting_detectors(cfg)
-    assert found[0] == f'configs/insloc/downstream/{first}'
-    depth = first.split('-')[1][4:]
-    assert {Path(file).name.split('-')[1][4:] for file in found} == {depth}
+    method = config.split('/')[0]
+    assert found[0] == f'configs/{method}/downstream/{first}'
+    kinds = {re.search(r'_(r\d+)-.*-pre_([a-z0-9]+)', file).groups()
+             for file in found}
+    assert kinds == {re.search(r'_(r\d+)-.*-pre_([a-z0-9]+)', first).groups()}
+
+
+def test_no_fitting_detector(tool):
+    cfg = Config.fromfile(ROOT / 'configs/soco/soco_r18_fpn_toy.py')
     cfg.model.backbone.depth = 101
     assert tool.fitting_detectors(cfg) == []
-
-
-def test_composites_are_the_same_each_time(tool, tmp_path):
-    for i in range(5):
-        image = np.random.randint(0, 255, (64, 64, 3), np.uint8)
-        cv2.imwrite(str(tmp_path / f'{i}.jpg'), image)
-    cfg = Config.fromfile(ROOT / 'configs/insloc/insloc_r18_fpn_toy.py')
-    cfg.train_dataloader.dataset.dataset.update(
-        data_root=str(tmp_path), data_prefix=dict(img=''))
-    first, second = tool.composites(cfg, 3), tool.composites(cfg, 3)
-    assert np.array_equal(first, second)
-    assert first.std() > 10
+    cfg.model.type = 'mmloc.Unknown'
+    assert tool.fitting_detectors(cfg) == []
 
 
 def test_no_run(tool, tmp_path):
