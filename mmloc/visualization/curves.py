@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .drawing import PALETTE
+from .plots import as_image, mpl_color, style_axes
 
-_COLORS = [tuple(c / 255 for c in PALETTE[name][::-1])
-           for name in ('blue', 'vermilion', 'green', 'purple', 'sky',
-                        'orange')]  # yapf: disable
+_COLORS = [mpl_color(name) for name in ('blue', 'vermilion', 'green',
+                                        'purple', 'sky', 'orange')]
 
 
 def read_scalars(log: str, key: str) -> tuple:
@@ -116,9 +114,7 @@ def draw_curves(logs: Mapping,
 
 def _draw(panels: list) -> np.ndarray:
     """Draw (title, xlabel, {name: (steps, values)}) next to each other."""
-    # No pyplot: it would keep the figure and a choice of window system.
     figure = Figure((5.2 * len(panels), 3.4), dpi=120, layout='constrained')
-    canvas = FigureCanvasAgg(figure)
     for i, (title, xlabel, series) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), i + 1)
         for color, (name, (steps, values)) in zip(_COLORS * 9, series.items()):
@@ -134,16 +130,10 @@ def _draw(panels: list) -> np.ndarray:
                 marker='o' if len(values) < 20 else None,
                 ms=4,
                 label=name)
-        axes.set_title(title, fontsize=10, loc='left')
-        axes.set_xlabel(xlabel, fontsize=9)
-        axes.grid(alpha=0.25)
-        axes.spines[['top', 'right']].set_visible(False)
-        axes.tick_params(labelsize=8)
+        style_axes(axes, title, xlabel)
         if len(series) > 1:
             axes.legend(fontsize=8, frameon=False)
-    canvas.draw()
-    rgba = np.asarray(canvas.buffer_rgba())
-    return np.ascontiguousarray(rgba[..., 2::-1])
+    return as_image(figure)
 
 
 def _moving_mean(values: np.ndarray, width: int) -> np.ndarray:
