@@ -27,6 +27,10 @@ FORMS = ('mmprop', 'soco', 'coco', 'detreg')
 Track = Callable[[Iterable, int, str], Iterator]
 
 
+def _untracked(items: Iterable, total: int, what: str) -> Iterator:
+    return iter(items)
+
+
 def convert_proposals(source: str,
                       out: str,
                       form: str | None = None,
@@ -34,7 +38,7 @@ def convert_proposals(source: str,
                       images: str | None = None,
                       img_prefix: str = '',
                       overwrite: bool = False,
-                      track: Track = lambda items, total, _: items) -> int:
+                      track: Track = _untracked) -> int:
     """Read proposals in one form and write them in another.
 
     Args:

@@ -37,7 +37,7 @@ def sniff_json(path: str) -> str:
 def read_coco(path: str) -> tuple[dict, int, Iterator[Proposals]]:
     """Read a COCO json whose annotations are proposals.
 
-    The json is never held as a whole, but the boxes are: 24 bytes each.
+    The json is never held as a whole, but the boxes are: 100 bytes each.
     Categories, scores and masks are passed over.
 
     Args:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmloc.datasets.proposal_conversion import convert_proposals
 from mmloc.proposals import ProposalFile
 from mmloc.utils.cli import EXIT_CODE
 
@@ -61,6 +62,8 @@ def test_soco_to_all_and_back(run):
     run('a.mmprop coco.json --to coco')
     run('coco.json b.mmprop')
     assert Path('b.mmprop').read_bytes() == Path('a.mmprop').read_bytes()
+    convert_proposals('a.mmprop', 'coco2.json', to='coco')
+    assert Path('coco2.json').read_text() == Path('coco.json').read_text()
     run('a.mmprop soco2.json --to soco')
     assert json.loads(Path('soco2.json').read_text())['1'] == [[1, 2, 30, 20]]
     run('a.mmprop npy --to detreg')
