@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 
 import numba
+import numpy as np
 
 
 def compiled(function: Callable) -> Callable:
@@ -32,5 +33,22 @@ def compiled(function: Callable) -> Callable:
         warnings.warn(
             'No folder to keep the compiled selective search in can be '
             'written to, so that every process compiles it again; set '
-            'NUMBA_CACHE_DIR to a folder of yours.', stacklevel=2)
+            'NUMBA_CACHE_DIR to a folder of yours.', stacklevel=1)
         return numba.njit(**options)(function)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Give an array the type that functions are compiled for.
+
+    They would be compiled once more for each memory layout, and for arrays
+    that cannot be written to.
+
+    Args:
+        array (np.ndarray): Any.
+
+    Returns:
+        np.ndarray: The same values in C order; no copy of an array that is.
+    """
+    array = np.ascontiguousarray(array).view()
+    array.flags.writeable = False
+    return array

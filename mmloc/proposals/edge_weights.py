@@ -83,6 +83,12 @@ def _load(img, top, rows):
 
 
 @compiled
+def _weigh(line, weight, total):
+    for x in range(len(total)):
+        total[x] = line[x] * weight
+
+
+@compiled
 def _add_weighted(first, second, weight, total):
     for x in range(len(total)):
         total[x] += (first[x] + second[x]) * weight
@@ -97,7 +103,7 @@ def _smooth(rows, weights, smooth):
     for y in range(len(smooth)):
         for channel in range(3):
             middle = line[radius:radius + width]
-            middle[:] = rows[y + radius, channel] * weights[0]
+            _weigh(rows[y + radius, channel], weights[0], middle)
             for i in range(radius, 0, -1):
                 _add_weighted(rows[y + radius - i, channel],
                               rows[y + radius + i, channel], weights[i],
@@ -107,32 +113,29 @@ def _smooth(rows, weights, smooth):
                 line[radius + width + i] = middle[
                     _reflected(width + i, width)]
             total = smooth[y, channel]
-            total[:] = middle * weights[0]
+            _weigh(middle, weights[0], total)
             for i in range(radius, 0, -1):
                 _add_weighted(line[radius - i:], line[radius + i:],
                               weights[i], total)
 
 
 @compiled
-def _distance(first, x, second, u):
-    red = first[0, x] - second[0, u]
-    green = first[1, x] - second[1, u]
-    blue = first[2, x] - second[2, u]
-    return math.sqrt(red * red + green * green + blue * blue)
+def _measure_between(first, start, second, end, distances):
+    """Distances of pixels from ``start`` on to those from ``end`` on."""
+    for x in range(len(distances) - max(start, end)):
+        red = first[0, x + start] - second[0, x + end]
+        green = first[1, x + start] - second[1, x + end]
+        blue = first[2, x + start] - second[2, x + end]
+        distances[x] = math.sqrt(red * red + green * green + blue * blue)
 
 
 @compiled
 def _measure(smooth, distances):
-    width = smooth.shape[2]
     for y in range(len(distances)):
-        right, down, lower_right, lower_left = distances[y]
         here = smooth[y]
-        for x in range(width - 1):
-            right[x] = _distance(here, x, here, x + 1)
+        _measure_between(here, 0, here, 1, distances[y, 0])
         if y + 1 < len(smooth):
             below = smooth[y + 1]
-            for x in range(width):
-                down[x] = _distance(here, x, below, x)
-            for x in range(width - 1):
-                lower_right[x] = _distance(here, x, below, x + 1)
-                lower_left[x] = _distance(here, x + 1, below, x)
+            _measure_between(here, 0, below, 0, distances[y, 1])
+            _measure_between(here, 0, below, 1, distances[y, 2])
+            _measure_between(here, 1, below, 0, distances[y, 3])

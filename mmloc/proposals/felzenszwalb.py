@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compiled, read_only
 from .edge_weights import edge_weights, gaussian_weights
 
 #: Largest image, in pixels, of which edges of equal length are taken in the
@@ -32,6 +32,7 @@ EXACT_TIES = 2**21
 _STRIP = 2**18
 #: Number of edges that are sorted at a time, or 2 per pixel if that is less.
 _ROOM = 2**21
+_LEAST_ROOM = 2**16
 #: What says that a root has a number, 0 here and falling: no size of a tree.
 _NUMBERED = -2**30
 _FINITE = np.finfo(np.float64).max
@@ -68,7 +69,7 @@ class _Edges:
     """Lengths of edges in strips of rows; a single strip is kept."""
 
     def __init__(self, img: np.ndarray, sigma: float) -> None:
-        self.img = img
+        self.img = read_only(img)
         self.height, self.width = img.shape[:2]
         self.weights = gaussian_weights(sigma)
         self.rows = max(_STRIP // self.width, 1)
@@ -87,14 +88,13 @@ class _Edges:
         for top in range(0, self.height, self.rows):
             yield top, self.measure(top, self.rows)
 
-    def sample(self) -> tuple:
+    def sample(self, room: int) -> tuple:
         """Rows from all over the image, and which share of all they are."""
-        step = self.height // (24 + self.height // 64) + 1
-        tops = range(step // 2, self.height, step)
-        if self.kept is None:
-            rows = [(top, self.measure(top, 1)) for top in tops]
-        else:
-            rows = [(top, self.kept[top:top + 1]) for top in tops]
+        num = min(24 + self.height // 64, room // (4 * self.width))
+        step = self.height // max(num, 1) + 1
+        tops = range(step // 2, self.height, step) if num else ()
+        rows = [(top, self.measure(top, 1) if self.kept is None else
+                 self.kept[top:top + 1]) for top in tops]
         return rows, len(rows) / self.height
 
 
@@ -161,9 +161,9 @@ def _in_ranges(edges: _Edges, forest: np.ndarray,
         in the image.
     """
     num_pixels = len(forest)
-    room = max(min(_ROOM, 2 * num_pixels), 2**16)
+    room = max(min(_ROOM, 2 * num_pixels), _LEAST_ROOM)
     found, in_order = _buffers(room), _buffers(room)
-    rows, share = edges.sample()
+    rows, share = edges.sample(room)
     shortest = longest = 0.
     while longest < _FINITE:
         _flatten(forest)
@@ -215,27 +215,45 @@ def _sorted(ones: np.ndarray, twos: np.ndarray, lengths: np.ndarray,
     order &= mask
     for values, target in zip((ones, twos, lengths), in_order):
         np.take(values, order, out=target, mode='clip')
-    _sort_runs(*in_order, ~mask)
+    first, last = _settle(*in_order, ~mask, 0)
+    while first < last:
+        order = first + np.argsort(in_order[2][first:last], kind='stable')
+        for values in in_order:
+            values[first:last] = values[order]
+        first, last = _settle(*in_order, ~mask, last)
     return in_order
 
 
 @compiled
-def _sort_runs(ones, twos, lengths, mask):
-    """Sort where lengths differ in bits outside of the mask only."""
+def _settle(ones, twos, lengths, mask, first):
+    """Sort what bits outside of the mask decide, up to the next long run.
+
+    Returns where that run begins and ends, twice the end if there is none.
+    """
     bits = lengths.view(np.int64)
-    first = 0
     while first < len(lengths):
         last = first + 1
         is_sorted = True
         while last < len(lengths) and not (bits[first] ^ bits[last]) & mask:
             is_sorted &= lengths[last - 1] <= lengths[last]
             last += 1
+        if not is_sorted and last - first > 64:
+            return first, last
         if not is_sorted:
-            order = np.argsort(lengths[first:last], kind='mergesort')
-            lengths[first:last] = lengths[first:last][order]
-            ones[first:last] = ones[first:last][order]
-            twos[first:last] = twos[first:last][order]
+            _sort_few(ones, twos, lengths, first, last)
         first = last
+    return first, first
+
+
+@compiled
+def _sort_few(ones, twos, lengths, first, last):
+    for i in range(first + 1, last):
+        one, two, length = ones[i], twos[i], lengths[i]
+        while i > first and lengths[i - 1] > length:
+            ones[i], twos[i] = ones[i - 1], twos[i - 1]
+            lengths[i] = lengths[i - 1]
+            i -= 1
+        ones[i], twos[i], lengths[i] = one, two, length
 
 
 @compiled

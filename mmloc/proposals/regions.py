@@ -7,7 +7,7 @@ fall into the first of their bins.
 """
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compiled, read_only
 
 COLOUR_BINS = 25
 TEXTURE_BINS = 10
@@ -49,7 +49,8 @@ def describe_regions(img: np.ndarray, labels: np.ndarray) -> tuple:
     boxes[:, 2:] = -1
     sizes = np.zeros(num, np.int64)
     histograms = np.zeros((num, COLOUR_BINS + 3 * TEXTURE_BINS))
-    _measure(img, labels, boxes, sizes, histograms, _COLOUR_BIN, _TEXTURE_BIN)
+    _measure(read_only(img), labels, boxes, sizes, histograms, _COLOUR_BIN,
+             _TEXTURE_BIN)
     histograms /= sizes[:, None]
     return boxes, sizes, histograms
 
