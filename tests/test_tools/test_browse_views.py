@@ -42,9 +42,9 @@ def test_own_images_without_a_file_of_proposals(run, tmp_path, capsys):
 
 def test_mistakes(run, tmp_path, capsys):
     config = 'soco/soco_r50_fpn_1xb64-coslr-100e_folder.py'
-    for option, words in (
-            (f'train_dataloader.dataset.data_root={tmp_path}', 'Found 0 images'),
-            ('modle=1', "did you mean 'model'")):
+    root = f'train_dataloader.dataset.data_root={tmp_path}'
+    for option, words in ((root, 'Found 0 images'),
+                          ('modle=1', "did you mean 'model'")):
         with pytest.raises(SystemExit):
             run(config, 'views.png', '--cfg-options', option)
         error = capsys.readouterr().err
