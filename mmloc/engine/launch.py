@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
+from mmengine.device import get_device
 from mmengine.dist import get_world_size
 from mmengine.hub import get_config
 from mmengine.registry import RUNNERS
@@ -110,11 +111,18 @@ def set_amp(cfg: Config, dtype: str | None) -> None:
             'bfloat16' (without, on any device). None leaves the config.
 
     Raises:
-        ValueError: If float16 is asked for without a GPU, bfloat16 for a
+        ValueError: If float16 is asked for, by the flag or the config,
+            without a GPU, bfloat16 for a
             detector with an RPN, or the config's optimizer wrapper is one
             that a flag cannot replace.
     """
     if dtype is None:
+        if (cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper'
+                and get_device() == 'cpu'):
+            raise ValueError(
+                'the config trains in float16, which needs a GPU, and none is '
+                'visible; use --amp bfloat16, or for float32 --cfg-options '
+                'optim_wrapper.type=OptimWrapper')
         return
     if dtype == 'float16' and not torch.cuda.is_available():
         raise ValueError('--amp float16 needs a GPU and none is visible; use '

@@ -82,6 +82,18 @@ def test_amp(cfg, monkeypatch):
         type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(lr=0.1))
 
 
+def test_float16_of_a_config_needs_a_gpu(cfg, monkeypatch):
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    with pytest.raises(ValueError, match='the config trains in float16'):
+        launch.set_amp(cfg, None)
+    launch.set_amp(cfg, 'bfloat16')
+    assert cfg.optim_wrapper.type == 'mmloc.AutocastOptimWrapper'
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    launch.set_amp(cfg, None)
+
+
 def test_amp_bfloat16_is_refused_for_two_stage_detectors(cfg):
     cfg.model = dict(rpn_head=dict(type='RPNHead'))
     with pytest.raises(ValueError, match='lack bfloat16'):
