@@ -3,7 +3,8 @@
 set -euo pipefail
 
 # Makes the README's pictures, docs/assets/*.jpg, from a finished run of
-# tools/quickstart.sh. Needs chromium.
+# tools/quickstart.sh and from data/toy, with the proposals that --method soco
+# makes there. Needs chromium.
 #
 # Usage: bash .dev/readme_pictures.sh [WORK_DIR]
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,8 +13,11 @@ python=$(bash tools/setup_env.sh)
 shot=$(mktemp -d)
 trap 'rm -rf "$shot"' EXIT
 
-"$python" tools/analysis_tools/quickstart_report.py "$run" \
-    --composites docs/assets/composites.jpg
+"$python" tools/analysis_tools/browse_views.py --num 4 \
+    configs/insloc/insloc_r18_fpn_toy.py docs/assets/composites.jpg
+"$python" tools/analysis_tools/browse_views.py --num 2 --start 4 \
+    configs/soco/soco_r18_fpn_toy.py docs/assets/views.jpg
+"$python" tools/analysis_tools/quickstart_report.py "$run"
 # Down to the loss curve.
 chromium --headless --no-sandbox --hide-scrollbars --window-size=1100,2840 \
     --screenshot="$shot/report.png" "file://$run/report.html" 2>/dev/null

@@ -30,7 +30,6 @@ from mmloc.visualization import (
     draw_loss_curve,
     draw_samples,
     read_scalars,
-    save_image,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,20 +154,6 @@ class Run:
         return rows
 
 
-def samples(cfg: Config) -> np.ndarray:
-    """Draw the first samples that a pretraining config makes.
-
-    Args:
-        cfg (Config): The config.
-
-    Returns:
-        np.ndarray: The sheet, (H, W, 3), uint8, BGR.
-    """
-    # The log of the training has named unreadable images already.
-    MMLogger.get_instance('quickstart_report').setLevel('ERROR')
-    return draw_samples(cfg)
-
-
 def fitting_detectors(cfg: Config) -> list:
     """Find the shipped detector configs of a method that a config suits.
 
@@ -242,7 +227,9 @@ def _add_method(report: Report, run: Run, method: str, title: str) -> None:
     """Show what a method is trained on, and how that went."""
     stage = f'pretrain_{method}'
     report.section(f'What {title} is trained on')
-    report.figure(samples(run.config(stage)), SAMPLES.get(method, ''),
+    # The log of the training has named unreadable images already.
+    MMLogger.get_instance('quickstart_report').setLevel('ERROR')
+    report.figure(draw_samples(run.config(stage)), SAMPLES.get(method, ''),
                   photo=True)
     report.text(run.redrawn(method))
     report.section(f'The pretraining by {title}')
@@ -329,18 +316,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('work_dir', help='folder of the run')
     parser.add_argument(
-        '--samples', metavar='DIR',
-        help='also write METHOD.jpg there, what a method is trained on')
-    parser.add_argument(
         '--traceback', action='store_true', help='show errors in full')
     args = parser.parse_args()
     with user_errors(args.traceback):
         show(args.work_dir)
-        run = Run(args.work_dir)
-        for method in run.methods if args.samples else ():
-            sheet = samples(run.config(f'pretrain_{method}'))
-            path = f'{args.samples}/{method}.jpg'
-            print('Drew', save_image(sheet, path))
 
 
 if __name__ == '__main__':
