@@ -42,8 +42,7 @@ def felzenszwalb(img: np.ndarray, scale: float, sigma: float,
                  min_size: int) -> np.ndarray:
     """Segment an image.
 
-    Takes 9 bytes per pixel and up to 70 MB besides; more only if millions of
-    edges are equally long.
+    Takes 9 bytes per pixel and up to 110 MB besides.
 
     Args:
         img (np.ndarray): Image, (H, W, 3), uint8.
@@ -106,7 +105,8 @@ def _grow(edges: _Edges, forest: np.ndarray, scale: float) -> None:
     _allow_first(forest, scale, allowed)
 
     def may_grow(shortest: float) -> np.ndarray:
-        return allowed > shortest
+        # An array, as older numpys would round a scalar to float32.
+        return allowed > np.array([shortest])
 
     for sorted_edges in _in_ranges(edges, forest, may_grow, 2):
         _grow_over(*sorted_edges, forest, allowed, scale)
@@ -174,13 +174,19 @@ def _in_ranges(edges: _Edges, forest: np.ndarray,
             some = int(min(0.9 * room, 1.3 * num_pixels) * share)
             longest = np.partition(found[2][:num], some)[some]
         num = _collect(edges, *matters, longest, found)
-        if num > room:  # the sample was not like the rest
-            room = num
-            found, in_order = _buffers(room), _buffers(room)
-            _collect(edges, *matters, longest, found)
-        yield _sorted(*(values[:num] for values in (*found, *in_order)))
+        while num > room and shortest < longest:
+            longest = min(np.nextafter(longest, 0), _median(found[2][:room]))
+            num = _collect(edges, *matters, longest, found)
+        # If too many are equally long, the others follow in the next round,
+        # for which those that have been looked at do not matter any more.
+        last = min(num, room)
+        yield _sorted(*(values[:last] for values in (*found, *in_order)))
         if longest < _FINITE:
-            shortest = np.nextafter(longest, np.inf)
+            shortest = longest if num > room else np.nextafter(longest, np.inf)
+
+
+def _median(values: np.ndarray) -> float:
+    return np.partition(values, len(values) // 2)[len(values) // 2]
 
 
 def _buffers(room: int) -> tuple:

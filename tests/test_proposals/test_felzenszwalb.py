@@ -81,10 +81,11 @@ def test_strips_and_ranges_change_nothing(monkeypatch):
     assert max(ranges) < 4000
 
 
-def test_sample_unlike_the_rest(monkeypatch):
-    """More edges in a range than there is room for are sorted all the same.
-    """
-    img = photo(np.random.default_rng(0), 150, 120)
+@pytest.mark.parametrize('index', range(8))
+def test_more_edges_than_room(monkeypatch, index):
+    """Even if most are equally long, and no sample tells their lengths."""
+    img = list(images(np.random.default_rng(0), 50, 60))[index]
+    monkeypatch.setattr(module, '_ROOM', 500)
     monkeypatch.setattr(module, '_LEAST_ROOM', 0)
     monkeypatch.setattr(module._Edges, 'sample', lambda *_: ([], 0.))
     np.testing.assert_array_equal(
