@@ -161,11 +161,16 @@ def test_toy_run(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', ['insloc', 'soco'])
-def test_own_images(tmp_path, images, method):
+@pytest.mark.parametrize(('method', 'options'), [
+    ('insloc', ()),
+    ('soco', ('train_dataloader.dataset.pipeline.1.cache_dir={}', )),
+])
+def test_own_images(tmp_path, images, method, options):
+    cache = tmp_path / 'cache'
     done = run_script(
         tmp_path, '--images', images.name, '--work-dir', 'my run', '--method',
-        method, '--epochs', 1, '--batch-size', 4, *TINY)
+        method, '--epochs', 1, '--batch-size', 4, *TINY,
+        *(option.format(cache) for option in options))
     assert done.returncode == 0, done.stderr
     assert 'Without a GPU the small ResNet-18' in done.stdout
     assert '11 images, 1 epochs of 2 batches of 4.' in done.stdout
@@ -178,6 +183,7 @@ def test_own_images(tmp_path, images, method):
     assert 'backbone.conv1.weight' in state
     page = (tmp_path / 'my run' / 'report.html').read_text()
     assert page.count('src="data:image') == 2
+    assert cache.is_dir() == (method == 'soco')
 
 
 @pytest.mark.slow
