@@ -82,10 +82,11 @@ def test_strips_and_ranges_change_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize('index', range(8))
-def test_more_edges_than_room(monkeypatch, index):
+@pytest.mark.parametrize('room', [7, 500])
+def test_more_edges_than_room(monkeypatch, index, room):
     """Even if most are equally long, and no sample tells their lengths."""
-    img = list(images(np.random.default_rng(0), 50, 60))[index]
-    monkeypatch.setattr(module, '_ROOM', 500)
+    img = list(images(np.random.default_rng(0), 30, 40))[index]
+    monkeypatch.setattr(module, '_ROOM', room)
     monkeypatch.setattr(module, '_LEAST_ROOM', 0)
     monkeypatch.setattr(module._Edges, 'sample', lambda *_: ([], 0.))
     np.testing.assert_array_equal(

@@ -9,6 +9,7 @@ from skimage.feature import local_binary_pattern
 
 from mmloc.proposals import check_parameters, selective_search
 from mmloc.proposals.compiled import compiled
+from mmloc.proposals.grouping import group_regions
 from mmloc.proposals.regions import describe_regions
 
 from .test_felzenszwalb import photo
@@ -55,6 +56,14 @@ def test_region_within_another_is_merged():
     assert boxes.dtype == np.float32
     assert boxes.tolist() == [[0, 0, 59, 39], [19, 9, 40, 30],
                               [0, 0, 59, 39]]
+
+
+def test_the_last_of_equally_similar_pairs_is_merged_first():
+    boxes = np.int32([[10, 10, 50, 50], [0, 20, 20, 40], [40, 20, 60, 40]])
+    merged, sizes = group_regions(
+        boxes, np.int64([900, 90, 90]), np.full((3, 55), 0.1), 6000)
+    assert merged[3:].tolist() == [[10, 10, 60, 50], [0, 10, 60, 50]]
+    assert sizes.tolist() == [900, 90, 90, 990, 1080]
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 9), (9, 1), (1, 700), (2, 2)])
