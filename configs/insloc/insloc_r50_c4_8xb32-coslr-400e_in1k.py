@@ -1,6 +1,7 @@
 """InsLoc, ResNet-50 C4, 400 epochs of ImageNet-1k.
 
-Code and config of it were never published; README.md names what is inferred. Hardware of the publication: 8 GPUs. Its detector (Mask R-CNN
+Code and config of it were never published; README.md names what is inferred.
+Hardware of the publication: 8 GPUs. Its detector (Mask R-CNN
 R50-C4, COCO 1x) has 39.8 box AP and 34.7 mask AP. Here: not run.
 """
 _base_ = [

@@ -35,11 +35,11 @@ class MultiView(BaseTransform):
       a dict of one value by view.
 
     Args:
-        views (dict[str, dict]): By name, in the order in which they are made:
+        views (dict[str, dict]): By name:
             ``transforms`` (list, geometric ones; crops and resizes of mmdet
             that keep ``homography_matrix``), ``then`` (list, up to packing)
-            and optionally ``source`` (str, an earlier view whose result after
-            its ``transforms`` is the start of this one).
+            and optionally ``source`` (str, another view, whose result after
+            its ``transforms`` is the start of this one; it is made first).
         select (dict): Transform of ``{'views': {name: results}, 'attempt':
             int}`` and the sample's own keys, such as
             :class:`SelectMatches`. ``attempt`` counts from 0.
@@ -47,8 +47,8 @@ class MultiView(BaseTransform):
             Defaults to 5.
 
     Raises:
-        ValueError: A view has unknown keys or a ``source`` that is not an
-            earlier view, or ``max_tries`` is below 1.
+        ValueError: A view has unknown keys or a ``source`` that is no
+            other view, or ``max_tries`` is below 1.
 
     Examples:
         >>> # SoCo's third view as the paper words it: the second one, halved.
@@ -76,10 +76,10 @@ class MultiView(BaseTransform):
                  max_tries: int = 5) -> None:
         if max_tries < 1:
             raise ValueError(f'max_tries is {max_tries}, expected 1 or more.')
-        self.sources: dict[str, str | None] = {}
         for name, view in views.items():
-            _check_view(name, view, self.sources)
-            self.sources[name] = view.get('source')
+            _check_view(name, view)
+        views = _sources_first(views)
+        self.sources = {name: v.get('source') for name, v in views.items()}
         self.geometry = {
             name: Compose(view.get('transforms', []))
             for name, view in views.items()
@@ -141,13 +141,27 @@ def _fork(results: dict) -> dict:
     return copy.deepcopy(results, {id(img): img})
 
 
-def _check_view(name: str, view: dict, earlier: dict) -> None:
+def _sources_first(views: dict) -> dict:
+    """Put each view behind its source; a dumped config sorts its keys."""
+    ordered: dict = {}
+    while len(ordered) < len(views):
+        ready = [
+            name for name, view in views.items() if name not in ordered
+            and view.get('source') in (None, *ordered)
+        ]
+        if not ready:
+            name = next(x for x in views if x not in ordered)
+            raise ValueError(
+                f'The source of view {name!r} is {views[name]["source"]!r}, '
+                f'expected another one of the views {list(views)} that is not '
+                'itself made from this one.')
+        ordered[ready[0]] = views[ready[0]]
+    return ordered
+
+
+def _check_view(name: str, view: dict) -> None:
     """Raise ValueError if a view's config is wrong."""
     if set(view) - {'source'} not in ({'transforms', 'then'}, {'then'}):
         raise ValueError(
             f'View {name!r} has the keys {sorted(view)}, expected '
             "'transforms' and 'then', perhaps with 'source'.")
-    if view.get('source') not in (None, *earlier):
-        raise ValueError(
-            f'The source of view {name!r} is {view["source"]!r}, expected '
-            f'one of the views before it: {list(earlier)}.')

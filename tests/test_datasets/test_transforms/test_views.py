@@ -71,6 +71,14 @@ def test_boxes_and_homography_follow_the_pixels():
     assert len(np.unique(flips, axis=0)) == 8
 
 
+def test_a_source_may_stand_behind_its_view():
+    # Dumped configs have their keys sorted.
+    view = MultiView(
+        dict(a=dict(source='b', then=[]), b=dict(then=[])),
+        dict(type='mmloc.SelectMatches', pairs=[dict(views=('a', 'b'))]))
+    assert list(view.geometry) == ['b', 'a']
+
+
 def test_source_is_the_other_view_before_its_flip():
     views = dict(VIEWS)
     no_flip = [dict(type='mmloc.PackRegionInputs')]
@@ -165,7 +173,8 @@ def test_built_from_transforms():
 @pytest.mark.parametrize(('kwargs', 'match'), [
     (dict(views=dict(a=dict(transforms=[]))), "'a' has the keys"),
     (dict(views=dict(a=dict(then=[], pipeline=[]))), "'a' has the keys"),
-    (dict(views=dict(a=dict(source='b', then=[]), b=dict(then=[]))),
+    (dict(views=dict(a=dict(source='b', then=[]),
+                     b=dict(source='a', then=[]))),
      "source of view 'a' is 'b'"),
     (dict(max_tries=0), 'max_tries is 0'),
 ])
