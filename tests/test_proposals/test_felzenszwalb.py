@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from skimage import segmentation, util
 
+from mmloc.proposals import edges
 from mmloc.proposals import felzenszwalb as module
 from mmloc.proposals.felzenszwalb import felzenszwalb
 
@@ -65,17 +66,17 @@ def test_ties_are_settled_as_published(monkeypatch):
 def test_strips_and_ranges_change_nothing(monkeypatch):
     img = photo(np.random.default_rng(0), 150, 120)
     expected = published(img, *SETTINGS[0])
-    monkeypatch.setattr(module, '_STRIP', 1000)
-    monkeypatch.setattr(module, '_ROOM', 3000)
-    monkeypatch.setattr(module, '_LEAST_ROOM', 0)
+    monkeypatch.setattr(edges, '_STRIP', 1000)
+    monkeypatch.setattr(edges, '_ROOM', 3000)
+    monkeypatch.setattr(edges, '_LEAST_ROOM', 0)
     ranges = []
-    collect = module._sorted
+    collect = edges._sorted
 
     def spy(*args):
         ranges.append(len(args[0]))
         return collect(*args)
 
-    monkeypatch.setattr(module, '_sorted', spy)
+    monkeypatch.setattr(edges, '_sorted', spy)
     np.testing.assert_array_equal(felzenszwalb(img, *SETTINGS[0]), expected)
     assert len(ranges) > 10
     assert max(ranges) < 4000
@@ -86,8 +87,8 @@ def test_strips_and_ranges_change_nothing(monkeypatch):
 def test_more_edges_than_room(monkeypatch, index, room):
     """Even if most are equally long, and no sample tells their lengths."""
     img = list(images(np.random.default_rng(0), 30, 40))[index]
-    monkeypatch.setattr(module, '_ROOM', room)
-    monkeypatch.setattr(module, '_LEAST_ROOM', 0)
-    monkeypatch.setattr(module._Edges, 'sample', lambda *_: ([], 0.))
+    monkeypatch.setattr(edges, '_ROOM', room)
+    monkeypatch.setattr(edges, '_LEAST_ROOM', 0)
+    monkeypatch.setattr(edges.Edges, 'sample', lambda *_: ([], 0.))
     np.testing.assert_array_equal(
         felzenszwalb(img, *SETTINGS[0]), published(img, *SETTINGS[0]))
