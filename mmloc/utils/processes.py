@@ -36,7 +36,9 @@ def num_cores() -> int:
     Returns:
         int: Fewer than the machine has, if the process is bound to some.
     """
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def map_unordered(function: Callable[[J], R], jobs: Iterable[J],

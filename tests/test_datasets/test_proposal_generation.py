@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmloc.datasets import LoadImage, proposal_generation
+from mmloc.datasets import LoadImage, proposal_generation, proposal_output
 from mmloc.datasets.proposal_generation import generate_proposals
 from mmloc.datasets.proposal_job import ImageNames, Shard
 from mmloc.datasets.proposal_output import merge_shards
 from mmloc.datasets.transforms import GenerateProposals
 from mmloc.proposals import ProposalFile
+from mmloc.utils.journal import Journal
 
 
 def _search(**kwargs):
@@ -206,6 +207,43 @@ def test_goes_on_after_a_stop(folder, tmp_path):
     assert 2 <= last.total <= 4
     assert out.read_bytes() == whole.read_bytes()
     assert len(_listing(out)) == 2
+
+
+@pytest.mark.parametrize('step', ['report', 'file', 'journal'])
+def test_goes_on_from_the_very_end(folder, tmp_path, monkeypatch, step):
+    whole, out = tmp_path / 'whole.mmprop', tmp_path / 'out.mmprop'
+    _generate(folder, whole)
+    replace = os.replace
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def maybe_stop(source, target):
+        end = dict(report='.report.json', file='out.mmprop').get(step, '-')
+        (stop if str(target).endswith(end) else replace)(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(proposal_output.os, 'replace', maybe_stop)
+        if step == 'journal':
+            patch.setattr(Journal, 'remove', stop)
+        with pytest.raises(KeyboardInterrupt):
+            _generate(folder, out)
+    assert out.exists() == (step == 'journal')
+    _generate(folder, out)
+    assert out.read_bytes() == whole.read_bytes()
+    assert len(_listing(out)) == 2
+
+
+def test_unreadable_images_are_tried_again(folder, tmp_path):
+    """A disk may have been away, or the user has mended the image."""
+    out = tmp_path / 'out.mmprop'
+    (folder / '0.png').write_bytes(b'not yet')
+    with pytest.raises(KeyboardInterrupt):
+        _generate(folder, out, track=_Stop(7))
+    _write(folder / '0.png')
+    report, _ = _generate(folder, out)
+    assert '0.png' in ProposalFile(out)
+    assert [item['name'] for item in report['skipped']] == ['n/3.jpg']
 
 
 def test_restart(folder, tmp_path):

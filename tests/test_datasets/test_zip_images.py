@@ -1,5 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import json
+import multiprocessing
 import os
 import pickle
 import zipfile
@@ -79,19 +80,44 @@ def test_dataset(tmp_path, archive, ann_file, prefix, names):
         assert sample['img'].shape == (4, 6, 3)
 
 
-def test_workers_read_at_the_same_time(tmp_path):
-    """A file position shared by forked workers would mix the images up."""
+def _read_often(path, barrier):
+    index = open_zip(path)
+    barrier.wait()
+    for i in range(20000):
+        name = str(i * 7 % 100)
+        assert index.read(name) == name.encode() * 50
+
+
+def test_forked_workers_read_at_the_same_time(tmp_path):
+    """A file position that they share would mix the members up."""
     path = _write_zip(tmp_path / 'a.zip', {
-        f'{i:03d}.png': _png(i % 251, 50 + i) for i in range(200)
+        str(i): str(i).encode() * 50 for i in range(100)
+    }, zipfile.ZIP_STORED)  # yapf: disable
+    assert open_zip(path).read('7') == b'7' * 50  # the parent has opened it
+    context = multiprocessing.get_context('fork')
+    barrier = context.Barrier(3)
+    workers = [
+        context.Process(target=_read_often, args=(path, barrier))
+        for _ in range(3)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+
+
+def test_data_loader(tmp_path):
+    path = _write_zip(tmp_path / 'a.zip', {
+        f'{i:02d}.png': _png(i, 50 + i) for i in range(20)
     })
     dataset = UnlabeledImageDataset(data_root=path, pipeline=PIPELINE)
-    assert dataset[0]['img'].shape[1] == 50  # the parent has opened it
     loader = torch.utils.data.DataLoader(
         dataset, num_workers=2, multiprocessing_context='fork',
         collate_fn=lambda samples: samples[0])
     for i, sample in enumerate(loader):
         assert sample['img'].shape[1] == 50 + i
-        assert (sample['img'] == i % 251).all()
+        assert (sample['img'] == i).all()
 
 
 def test_an_open_zip_is_not_sent_to_spawned_workers(archive):
