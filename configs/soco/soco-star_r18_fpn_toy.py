@@ -5,6 +5,8 @@ model = dict(
     pairs=[('view1', 'view2'), ('view1', 'view3'), ('view1', 'view4')])
 
 train_pipeline = _base_.train_pipeline
+train_pipeline[-1].views.view2.then = _base_.others
+train_pipeline[-1].views.view3.then = _base_.others
 train_pipeline[-1].views.view3.transforms[0].scale = 112
 train_pipeline[-1].views.view4 = dict(
     source='view2',

@@ -2,10 +2,10 @@
 
     python tools/dataset_tools/generate_proposals.py \
         data/imagenet/train data/imagenet/train.mmprop
-    bash tools/dist_train.sh \
+    NNODES=2 NODE_RANK=0 MASTER_ADDR=... bash tools/dist_train.sh \
         configs/soco/soco_r50_fpn_16xb128-coslr-100e_in1k.py 8
 
-Hardware of the publication: 2 nodes of 8 GPUs. Its detector (Mask R-CNN
+On other than 16 GPUs add --auto-scale-lr. Hardware of the publication: 2 nodes of 8 GPUs. Its detector (Mask R-CNN
 R50-FPN, COCO 1x) has 42.3 box AP and 37.6 mask AP. Here: not run.
 """
 _base_ = [

@@ -34,6 +34,11 @@ def use_images(cfg: Config,
     images = loader.get('dataset')
     while images and images.type != 'mmloc.UnlabeledImageDataset':
         images = images.get('dataset')
+    if images is None and loader.get('dataset', {}).get('datasets'):
+        raise ValueError(
+            f'{cfg.filename} reads several data sets, expected a config with '
+            'one; choose one of the *_folder.py configs in configs/insloc or '
+            'configs/soco.')
     if not images:
         raise ValueError(
             f'{cfg.filename} is not a pretraining config, expected one of '

@@ -184,3 +184,42 @@ def test_third_view_as_the_paper_words_it(tmp_path):
     second, third = (sample['data_samples'][view].gt_instances.bboxes.tensor
                      for view in ('view2', 'view3'))
     assert (second == 2 * third).all()
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_published_optimisation(name):
+    cfg = load(name)
+    assert cfg.optim_wrapper == dict(
+        type='AmpOptimWrapper',
+        optimizer=dict(
+            type='mmloc.LARS',
+            lr=8.0,
+            momentum=0.9,
+            weight_decay=1e-5,
+            trust_coefficient=0.001,
+            eps=1e-8))
+    assert cfg.auto_scale_lr.base_batch_size == 16 * 128
+    warmup, cosine = cfg.param_scheduler
+    epochs = int(name.split('-')[-1].split('e')[0])
+    assert cfg.train_cfg.max_epochs == cosine.end == epochs
+    assert (warmup.start_factor, warmup.end, cosine.begin) == (0.01, 10, 10)
+    assert (cosine.T_max, cosine.eta_min) == (epochs - 10, 1e-6)
+    assert (cfg.model.target.momentum, cfg.model.target.end_momentum) == (
+        0.01, 0.)
+    assert cfg.train_dataloader.batch_size == 128
+    assert cfg.train_dataloader.drop_last
+    proposals = cfg.train_dataloader.dataset.pipeline[1]
+    assert proposals.on_empty == 'whole_image'
+    assert cfg.model.head.thresholds == (None if 'c4' in name else
+                                         (48, 96, 192, 224))
+
+
+@pytest.mark.parametrize(
+    'path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
+def test_model_and_data_have_the_same_pairs(path):
+    cfg = Config.fromfile(path)
+    dataset = cfg.train_dataloader.dataset
+    for one in dataset.get('datasets', [dataset]):
+        pairs = one.pipeline[-1].select.pairs
+        assert [tuple(pair['views']) for pair in pairs
+                ] == [tuple(pair) for pair in cfg.model.pairs]

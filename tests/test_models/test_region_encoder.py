@@ -55,6 +55,19 @@ def test_assigned_level_gives_each_region_its_levels_features():
     torch.testing.assert_close(pooled, expected)
 
 
+def test_a_level_without_regions_still_has_a_gradient():
+    feats = tuple(
+        torch.randn(1, 3, side, side, requires_grad=True) for side in (16, 8))
+    rois = torch.tensor([[0, 0., 0., 16., 16.]])
+    extractor = AssignedLevelRoIExtractor(
+        ROI_LAYER, 3, [4, 8], thresholds=(20, 50))
+    pooled, = extractor(feats, [rois] * 2, (64, 64))
+    assert pooled.shape == (1, 3, 2, 2)
+    pooled.sum().backward()
+    assert feats[0].grad.abs().sum() > 0
+    assert feats[1].grad is not None and not feats[1].grad.any()
+
+
 def test_assigned_level_needs_a_threshold_per_level():
     with pytest.raises(ValueError, match='one threshold per level'):
         AssignedLevelRoIExtractor(ROI_LAYER, 3, [4, 8])

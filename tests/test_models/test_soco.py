@@ -164,6 +164,18 @@ def test_box_lists_that_do_not_fit_the_pairs_are_refused():
         model(inputs, samples, mode='loss')
 
 
+def test_pairs_of_the_data_are_those_of_the_model():
+    model = build()
+    inputs, samples = make_batch()
+    for sample in samples['view1']:
+        sample.set_metainfo(dict(view_pairs=[*STAR[:2]]))
+    model(inputs, samples, mode='loss')
+    for sample in samples['view1']:
+        sample.set_metainfo(dict(view_pairs=[STAR[1], STAR[0]]))
+    with pytest.raises(ValueError, match='SelectMatches must be those of the'):
+        model(inputs, samples, mode='loss')
+
+
 @pytest.mark.parametrize('config', ['fpn', 'c4'])
 def test_initialisation(config):
     """As published: zero last gammas, MLPs and heads as PyTorch makes them."""

@@ -177,9 +177,14 @@ class PackRegionInputs(PackDetInputs):
 
     - aug_bboxes (np.float32): (K, 4), packed as ``gt_instances.aug_bboxes``.
     - gt_bboxes_pairs (np.int64): (K, ), packed as ``gt_instances.pairs``.
+    - view_pairs (list[tuple[str, str]]), packed as metainfo.
     """
 
     mapping_table = dict(
         PackDetInputs.mapping_table,
         aug_bboxes='aug_bboxes',
         gt_bboxes_pairs='pairs')
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.meta_keys = (*self.meta_keys, 'view_pairs')

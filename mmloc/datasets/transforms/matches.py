@@ -53,6 +53,7 @@ class SelectMatches(BaseTransform):
       - gt_bboxes (HorizontalBoxes[torch.float32]): xyxy, pixels of the view.
       - gt_bboxes_labels (np.int64): ids.
       - gt_bboxes_pairs (np.int64): index of the pair.
+      - view_pairs (list[tuple[str, str]]): the pairs of this view.
 
     Args:
         pairs (Sequence[dict]): ``views`` (two names) and optionally
@@ -241,4 +242,5 @@ def _set_boxes(name: str, view: dict, drawn: list[dict]) -> None:
     view['gt_bboxes'] = HorizontalBoxes(
         torch.from_numpy(boxes.astype(np.float32)))
     view['gt_bboxes_labels'] = np.concatenate(ids).astype(np.int64)
+    view['view_pairs'] = [tuple(drawn[i]) for i in pairs]
     view['gt_bboxes_pairs'] = np.repeat(pairs, len(ids[0])).astype(np.int64)

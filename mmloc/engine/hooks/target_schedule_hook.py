@@ -19,25 +19,12 @@ class TargetScheduleHook(Hook):
     where the config leaves it out, to the number of optimizer steps of the
     whole training, the length of the target's momentum schedule. It does
     nothing to models without a ``target``.
+
+    A new training begins the schedule anew. A finished checkpoint brings its
+    count of updates along with ``load_from``, which would hold the target
+    still. Its weights are kept: the count is set to one update, which neither
+    copies the online network nor skips a visible part of the schedule.
     """
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Let the schedule of a new training begin at its beginning.
-
-        A finished checkpoint would otherwise bring its count of updates along
-        with ``load_from`` and hold the target still. The target's weights
-        are kept: a count of 1 neither copies the online network nor skips a
-        visible part of the schedule.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint about to be loaded.
-        """
-        if runner.cfg.get('resume'):
-            return
-        for name, value in checkpoint.get('state_dict', {}).items():
-            if name in ('target.steps', 'module.target.steps'):
-                value.clamp_(max=1)
 
     def before_train(self, runner: Runner) -> None:
         """Set interval and length.
@@ -60,6 +47,9 @@ class TargetScheduleHook(Hook):
                 f'optim_wrapper.accumulative_counts is {steps}; leave the '
                 'interval out, it then follows the optimizer')
         model.target.interval = steps
+        if runner.iter == 0:
+            # 0 stays 0, the mark of a target that is yet to be copied.
+            model.target.steps.copy_((model.target.steps > 0) * steps)
         if getattr(model.target, 'total_steps', 0) is None:
             model.target.total_steps = runner.max_iters // steps
         if steps > 1:

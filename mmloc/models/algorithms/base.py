@@ -111,6 +111,8 @@ class MomentumRegionLearner(BaseSelfSupervisor):
             tensor that the RoI extractor returns (L of them, or one), not
             normalised, image by image in the order of the boxes.
         """
+        if self.bn_splits == 1:
+            return self._encode_part(net, x, box_sets)
         size = -(-len(x) // self.bn_splits)
         parts = [
             self._encode_part(net, x[i:i + size],
@@ -129,9 +131,13 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         feats = net.backbone(x)
         if self.with_neck:
             feats = net.neck(feats)
+        # Most levels share one list of boxes.
+        rois_of = {id(level): level for box_set in box_sets
+                   for level in box_set}
+        rois_of = {key: bbox2roi(level) for key, level in rois_of.items()}
         embeddings = []
         for box_set in box_sets:
-            rois = [bbox2roi(level) for level in box_set]
+            rois = [rois_of[id(level)] for level in box_set]
             regions = net.roi_head.extract(feats, rois, x.shape[-2:])
             embeddings.append(self._embed(net, regions))
         return embeddings

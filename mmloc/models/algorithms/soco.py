@@ -23,7 +23,9 @@ class SoCo(MomentumRegionLearner):
     per image in each of its two views. ``gt_instances`` of a view holds the
     lists of all pairs that the view takes part in, one after the other in the
     order of ``pairs`` and of equal length: ``bboxes``, xyxy in pixels of the
-    view, and ``labels``, the ids of the proposals.
+    view, and ``labels``, the ids of the proposals. ``SelectMatches`` notes
+    these pairs as ``view_pairs`` in the metainfo, which is compared with
+    ``pairs``.
 
     Args:
         *args: See :class:`MomentumRegionLearner`.
@@ -122,12 +124,13 @@ class SoCo(MomentumRegionLearner):
         """
         pairs = [pair for pair in self.pairs if view in pair]
         for sample in samples:
-            if len(sample.gt_instances) % len(pairs):
+            given = [tuple(x) for x in sample.get('view_pairs', pairs)]
+            if given != pairs or len(sample.gt_instances) % len(pairs):
                 raise ValueError(
                     f'{view} of {sample.get("img_path", "a sample")} has '
-                    f'{len(sample.gt_instances)} boxes, expected lists of '
-                    f'equal length for the {len(pairs)} pairs {pairs}; the '
-                    'pairs of SelectMatches must be those of the model.')
+                    f'{len(sample.gt_instances)} boxes for the pairs {given}, '
+                    f'expected lists of equal length for {pairs}; the pairs '
+                    'of SelectMatches must be those of the model.')
         boxes, ids = (
             [getattr(x.gt_instances, field).chunk(len(pairs)) for x in samples]
             for field in ('bboxes', 'labels'))

@@ -3,6 +3,8 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -25,6 +27,10 @@ class InsLocHead(BaseModule):
     averaged over the regions. The total is the sum over the levels. The keys
     enter the queue after the loss, so they are no negatives of their own
     step. Everything here runs in float32 at least, also under autocast.
+
+    With several processes each divides its sum by the mean number of regions
+    of a process. The mean over the processes, which is what DDP makes of the
+    gradients, is then the mean over all regions, wherever they are.
 
     Args:
         queue (dict): Config of the :class:`FeatureQueue`.
@@ -79,8 +85,8 @@ class InsLocHead(BaseModule):
 
         Returns:
             Dict[str, Tensor]: ``loss_<level>`` and ``acc_<level>`` (top-1
-            accuracy in percent), scalars. Regions whose instance the key
-            view lacks have no part in them.
+            accuracy in percent, of this process), scalars. Regions whose
+            instance the key view lacks have no part in them.
         """
         with torch.autocast(query[0].device.type, enabled=False):
             query = [F.normalize(full_precision(q), dim=1) for q in query]
@@ -88,21 +94,24 @@ class InsLocHead(BaseModule):
             match = match_by_id(
                 *flatten_ids([x.gt_instances.labels for x in query_samples]),
                 *flatten_ids([x.gt_instances.labels for x in key_samples]))
+            count = match.any(dim=1).to(query[0].dtype).sum()
+            ranks_mean = reduce_mean(count).clamp(min=1 / get_world_size())
             losses = {}
             for level, name in enumerate(self.level_names):
-                loss, accuracy = self._level_loss(query[level], key[level],
-                                                  match, level)
-                losses[f'loss_{name}'] = loss * self.loss_weights[level]
-                losses[f'acc_{name}'] = accuracy
+                loss, hits = self._level_sums(query[level], key[level], match,
+                                              level)
+                losses[f'loss_{name}'] = (
+                    loss / ranks_mean * self.loss_weights[level])
+                losses[f'acc_{name}'] = 100 * hits / count.clamp(min=1)
             self.queue.enqueue(torch.stack(key, dim=1))
         return losses
 
-    def _level_loss(self, query: Tensor, key: Tensor, match: Tensor,
-                    level: int) -> tuple:
+    def _level_sums(self, query: Tensor, key: Tensor, match: Tensor,
+                    level: int) -> tuple[Tensor, Tensor]:
+        """Sums of loss and of top-1 hits over the matched regions."""
         # The queue is overwritten before the backward pass needs it: copy.
         negatives = self.queue.features[level].clone()
         matched = match.any(dim=1).to(query.dtype)
-        count = matched.sum().clamp(min=1)
         # Without any key region the product below has nothing to index.
         positives = key[match.int().argmax(dim=1)] if len(key) else query
         logits = torch.cat([
@@ -111,5 +120,4 @@ class InsLocHead(BaseModule):
         labels = logits.new_zeros(len(logits), dtype=torch.long)
         loss = F.cross_entropy(logits, labels, reduction='none')
         hits = (logits.argmax(dim=1) == 0).to(query.dtype)
-        return ((loss * matched).sum() / count,
-                100 * (hits * matched).sum().detach() / count)
+        return (loss * matched).sum(), (hits * matched).sum().detach()

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmdet.utils import reduce_mean
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -28,6 +29,9 @@ class SoCoHead(BaseModule):
         L = -2 \, \frac{\sum_{(i, j) \in M} \cos(p_i, z_j)}{|M| + 10^{-6}}
 
     averaged over the images of the batch; an image without matches gives 0.
+    Where the batches of several processes differ in size, each divides by
+    the mean size, so that DDP's average over the processes is that over all
+    images.
     Two regions match if they carry the same id. With more than one level each
     takes its features from the level to which its size in its own view
     assigns it, so matches may join two levels.
@@ -66,7 +70,7 @@ class SoCoHead(BaseModule):
                 The same for view b.
 
         Returns:
-            Tensor: Scalar in [-2, 2].
+            Tensor: Scalar, in [-2, 2] if all processes have as many images.
         """
         with torch.autocast(prediction[0].device.type, enabled=False):
             a, image_a, id_a, valid_a = self._select(prediction,
@@ -80,7 +84,8 @@ class SoCoHead(BaseModule):
             per_image = cosine.new_zeros(2, len(prediction_regions[0]))
             per_image.index_add_(1, image_a,
                                  torch.stack([cosine, match.sum(dim=1)]))
-            return -2 * (per_image[0] / (per_image[1] + 1e-6)).mean()
+            images = reduce_mean(per_image.new_full((), per_image.size(1)))
+            return -2 * (per_image[0] / (per_image[1] + 1e-6)).sum() / images
 
     def _select(self, features: Sequence[Tensor], boxes: Sequence[Tensor],
                 ids: Sequence[Tensor]) -> tuple:

@@ -54,11 +54,18 @@ class AllLevelRoIExtractor(BaseRoIExtractor):
 
     def _pool(self, level: int, feat: Tensor, rois: Tensor,
               img_shape: tuple[int, int]) -> Tensor:
+        if len(rois) == 0:
+            # mmcv's CUDA kernel cannot be launched on nothing. Tied to the
+            # map, so that each rank has a gradient for every parameter.
+            size = self.roi_layers[level].output_size
+            return full_precision(feat)[:0].sum() + feat.new_zeros(
+                0, feat.shape[1], *size)
         if self.stretch_to_maps:
             stride = self.featmap_strides[level]
-            y, x = (stride * side / length
-                    for side, length in zip(feat.shape[-2:], img_shape))
-            rois = rois * rois.new_tensor([1, x, y, x, y])
+            rois = rois.clone()
+            for axis, first in ((-2, 2), (-1, 1)):
+                stretch = stride * feat.shape[axis] / img_shape[axis]
+                rois[:, first::2] *= stretch
         with torch.autocast(feat.device.type, enabled=False):
             feat = full_precision(feat)
             return self.roi_layers[level](feat, rois.to(feat.dtype))

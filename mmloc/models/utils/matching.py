@@ -65,7 +65,10 @@ def assign_levels(boxes: Tensor,
     if inclusive:
         boxes = boxes.trunc()
     sides = boxes[:, 2:] - boxes[:, :2] + int(inclusive)
-    # Compared without the root, which rounds: 48 x 48 must stay on P2.
-    squares = boxes.new_tensor(thresholds).square()
-    levels = (sides.prod(dim=1)[:, None] > squares).sum(dim=1)
-    return torch.where(levels < len(squares), levels, -1)
+    # Compared without the root, which rounds: 48 x 48 must stay on P2. The
+    # thresholds stay on the host, for the device is not to be waited for.
+    area = sides.prod(dim=1)
+    levels = torch.zeros_like(area, dtype=torch.int64)
+    for threshold in thresholds:
+        levels += area > threshold**2
+    return torch.where(levels < len(thresholds), levels, -1)

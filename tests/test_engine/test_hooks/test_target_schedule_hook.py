@@ -31,17 +31,17 @@ class _Model(BaseModel):
         return dict(loss=loss)
 
 
-def _train(tmp_path, model, counts):
+def _train(tmp_path, model, counts, epochs=1, **kwargs):
     data = [dict(inputs=torch.ones(1)) for _ in range(6)]
     runner = Runner(
         model=model, work_dir=str(tmp_path), experiment_name=tmp_path.name,
         train_dataloader=DataLoader(data, batch_size=1),
-        train_cfg=dict(by_epoch=True, max_epochs=1),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
         optim_wrapper=dict(
             type='OptimWrapper', accumulative_counts=counts,
             optimizer=dict(type='SGD', lr=1.)),
-        default_hooks=dict(logger=None, checkpoint=None),
-        custom_hooks=[TargetScheduleHook()])
+        default_hooks=dict(logger=None),
+        custom_hooks=[TargetScheduleHook()], **kwargs)
     runner.train()
 
 
@@ -74,17 +74,16 @@ def test_models_without_a_target_are_left_alone(tmp_path):
     assert _changes(model.online_weights) == [False, True] * 2 + [False]
 
 
-@pytest.mark.parametrize(('resume', 'steps'), [(False, 1), (True, 9)])
-def test_a_new_training_starts_the_schedule_anew(tmp_path, resume, steps):
-    state = _Model(dict(end_momentum=0.)).state_dict()
-    state['target.steps'].fill_(9)
-    torch.save(dict(state_dict=state), tmp_path / 'start.pth')
-    runner = Runner(
-        model=_Model(dict(end_momentum=0.)), work_dir=str(tmp_path),
-        experiment_name=tmp_path.name, cfg=dict(resume=resume),
-        custom_hooks=[TargetScheduleHook()])
-    runner.load_checkpoint(str(tmp_path / 'start.pth'))
-    assert runner.model.target.steps == steps
+@pytest.mark.parametrize('resume', [False, True])
+@pytest.mark.parametrize('counts', [1, 2])
+def test_a_new_training_starts_the_schedule_anew(tmp_path, resume, counts):
+    _train(tmp_path / 'first', _Model(dict(end_momentum=0.)), counts)
+    model = _Model(dict(end_momentum=0.))
+    path = tmp_path / 'first' / 'epoch_1.pth'
+    _train(tmp_path / 'second', model, counts, epochs=2 if resume else 1,
+           resume=resume, load_from=str(path))
+    # 6 iterations each; a new start counts as one update.
+    assert model.target.steps == (12 if resume else 6 + counts)
 
 
 @pytest.mark.parametrize(('counts', 'steps'), [(1, 6), (2, 3)])
