@@ -1,22 +1,31 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-"""Convert checkpoints of SoCo between the official code and mmloc.
+"""Convert checkpoints from and to other projects.
 
-The weights and names of FPN, SoCo* and C4 are carried over, online and target
-network alike; the optimizer is not.
+IN is a checkpoint of a pretraining by mmloc or by the official code of InsLoc
+or SoCo, or of a detector of mmdet or detectron2. Its names tell which. What
+each form holds stands in docs/checkpoints.md.
 
 Examples:
-    T=tools/model_tools/convert_soco.py
-    python $T ckpt_epoch_400.pth soco_r50_fpn_400e.pth
-    python tools/train.py CONFIG --load-from soco_r50_fpn_400e.pth
-    python $T work_dirs/my_soco/epoch_100.pth ckpt_epoch_100.pth
+    T=tools/model_tools/convert_checkpoint.py
+    python $T insloc_fpn_200ep.pth insloc_r50_fpn_200e.pth --to mmloc
+    python $T work_dirs/my_insloc/epoch_200.pth d2.pkl --to detectron2
+    python $T work_dirs/my_soco/epoch_100.pth resnet50.pth --to torchvision
 """
 import argparse
+from collections import Counter
 
 from rich.console import Console
 from rich.table import Table
 
 from mmloc.engine import compare_state_dicts
-from mmloc.export import convert_soco, read_checkpoint, write_checkpoint
+from mmloc.export import (
+    TARGETS,
+    Conversion,
+    check_ending,
+    convert_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from mmloc.utils.cli import user_errors
 from mmloc.utils.files import refuse_existing
 
@@ -33,10 +42,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', metavar='IN', help='a checkpoint')
     parser.add_argument('out', metavar='OUT', help='what is written')
     parser.add_argument(
-        '--to', choices=['official', 'mmloc'],
-        help='whose names OUT gets; by default those that IN does not have')
+        '--to', choices=TARGETS, required=True,
+        help="whose names OUT gets; safetensors has mmloc's")
     parser.add_argument(
-        '--steps', type=int, default=1, metavar='N',
+        '--network', choices=['online', 'target'], default='online',
+        help="whose weights a detector's form gets; the default, online, is "
+        'that of the published conversions')
+    parser.add_argument(
+        '--steps', type=int, metavar='N',
         help='to mmloc: number of updates of the target network so far, the '
         'place on its momentum schedule; 1, the default, starts it anew')
     parser.add_argument(
@@ -53,32 +66,37 @@ def main() -> None:
     """Convert and say what was done."""
     args = parse_args()
     with user_errors(args.traceback):
+        check_ending(args.out, args.to)
         refuse_existing(args.out, args.overwrite)
         checkpoint = read_checkpoint(args.source, args.trust)
-        converted = convert_soco(checkpoint, args.to, args.steps)
-        write_checkpoint(converted, args.out, args.overwrite)
-        print_table(args.out, converted)
+        conversion = convert_checkpoint(
+            checkpoint, args.to, args.network, args.steps)
+        write_checkpoint(conversion.content, args.out, args.overwrite)
+        print_table(args.out, conversion)
 
 
-def print_table(title: str, checkpoint: dict) -> None:
-    """Print how many tensors and numbers each module has.
+def print_table(title: str, conversion: Conversion) -> None:
+    """Print what each module has, and what was left out.
 
     Args:
         title (str): What stands above the table.
-        checkpoint (dict): The converted checkpoint.
+        conversion (Conversion): What was written.
     """
-    state = checkpoint.get('state_dict') or checkpoint['model']
-    state = {name.removeprefix('module.'): x for name, x in state.items()}
-    run = checkpoint.get('meta', {}).get('converted_from', {})
+    run = conversion.meta['converted_from']
     table = Table(
         'module',
         title=title,
         caption=', '.join(f'{key} {value}' for key, value in run.items()))
     for column in ('tensors', 'numbers'):
         table.add_column(column, justify='right')
+    state = {name.removeprefix('module.'): tensor
+             for name, tensor in conversion.state.items()}
     for name, module in compare_state_dicts(state, state).modules.items():
         numbers = sum(state[tensor].numel() for tensor in module.loaded)
         table.add_row(name, str(len(module.loaded)), f'{numbers:,}')
+    left_out = Counter(name.split('.')[0] for name in conversion.left_out)
+    for name, count in left_out.items():
+        table.add_row(f'{name} (left out)', str(count), style='dim')
     Console().print(table)
 
 
