@@ -1,8 +1,9 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Hierarchical grouping: merge the two most similar regions, again and again.
 
-All sums are taken in the published order: another order would change the
-winner where two similarities are nearly equal.
+All sums are taken in the published order, without the compensation that
+Python's ``sum`` has from 3.12 on: either would change the winner where two
+similarities are nearly equal.
 """
 import numpy as np
 
