@@ -1,10 +1,10 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Keys and queue of InsLoc over two real gloo processes."""
+import pytest
 import torch
-import torch.multiprocessing as mp
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, get_rank
 
-from .test_insloc import build, make_batch
+from ..test_models.test_insloc import build, make_batch
 
 # Boxes of the images of each rank.
 COUNTS = ((1, 2, 0), (1, 1, 3, 1))
@@ -25,7 +25,8 @@ def encode_directly(model, x, samples):
                         [boxes * model.num_levels])[0]
 
 
-def check_keys_and_queue(rank, bn_splits):
+def check_keys_and_queue(bn_splits):
+    rank = get_rank()
     # In eval mode the embedding of an image does not depend on its batch.
     model = build(queue_length=16, bn_splits=bn_splits).double().eval()
     # Ranks agree on a permutation, whatever their own seeds.
@@ -52,14 +53,7 @@ def check_keys_and_queue(rank, bn_splits):
         assert all(torch.equal(queue[name], other[name]) for name in queue)
 
 
-def start(rank, path):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', f'file://{path}', rank=rank, world_size=len(COUNTS))
-    for bn_splits in (1, 2):
-        check_keys_and_queue(rank, bn_splits)
-    torch.distributed.destroy_process_group()
-
-
-def test_keys_return_to_their_images_and_fill_equal_queues(tmp_path):
-    mp.spawn(start, args=(str(tmp_path / 'rendezvous'), ), nprocs=len(COUNTS))
+@pytest.mark.parametrize('bn_splits', [1, 2])
+def test_keys_return_to_their_images_and_fill_equal_queues(
+        bn_splits, in_processes):
+    in_processes(len(COUNTS), check_keys_and_queue, bn_splits)
