@@ -86,7 +86,8 @@ def print_table(title: str, conversion: Conversion) -> None:
     table = Table(
         'module',
         title=title,
-        caption=', '.join(f'{key} {value}' for key, value in run.items()))
+        caption='from ' + ', '.join(
+            f'{key} {value}' for key, value in run.items()))
     for column in ('tensors', 'numbers'):
         table.add_column(column, justify='right')
     state = {name.removeprefix('module.'): tensor
