@@ -5,6 +5,8 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
+from .unreadable import walk_datasets
+
 
 class RedrawMixin:
     """Draw other samples in place of unusable ones, and count them.
@@ -27,9 +29,11 @@ class RedrawMixin:
             prepare (callable): Gives a sample, or None if it is unusable.
 
         Returns:
-            dict: The sample. If it holds ``data_samples``, each has the
-            number of samples given up for it in its metainfo,
-            ``num_redrawn`` (int).
+            dict: The sample. If it holds ``data_samples``, each has in its
+            metainfo the number of samples given up for it, ``num_redrawn``
+            (int), and the files first found unreadable since the last packed
+            sample of this process, if any: ``unreadable``, a list of path
+            and reason.
 
         Raises:
             RuntimeError: ``max_refetch`` draws in a row were of no use.
@@ -37,7 +41,8 @@ class RedrawMixin:
         for num_redrawn in range(self.max_refetch + 1):
             sample = prepare(idx)
             if sample is not None:
-                _note(sample.get('data_samples'), num_redrawn)
+                if 'data_samples' in sample:
+                    self._note(sample['data_samples'], num_redrawn)
                 return sample
             self.num_redrawn += 1
             # Powers of two: the first is seen, a million do not fill the log.
@@ -54,11 +59,27 @@ class RedrawMixin:
             'both of them show: look at the proposal file and its filter) '
             'or raise max_refetch.')
 
+    def _note(self, data_samples, num_redrawn: int) -> None:
+        """Write what happened into a data sample or those of several views.
 
-def _note(data_samples, num_redrawn: int) -> None:
-    """Write the number into one data sample or those of several views."""
-    if not isinstance(data_samples, dict):
-        data_samples = dict(view=data_samples)
-    for data_sample in data_samples.values():
-        if isinstance(data_sample, BaseDataElement):
-            data_sample.set_metainfo(dict(num_redrawn=num_redrawn))
+        It is the way on which news reach the main process from any worker,
+        forked or spawned.
+        """
+        if not isinstance(data_samples, dict):
+            data_samples = dict(view=data_samples)
+        packed = [
+            data_sample for data_sample in data_samples.values()
+            if isinstance(data_sample, BaseDataElement)
+        ]
+        if not packed:
+            return
+        metainfo: dict = dict(num_redrawn=num_redrawn)
+        news = [
+            item for dataset in walk_datasets(self)
+            if hasattr(dataset, 'unreadable')
+            for item in dataset.unreadable.take_news()
+        ]
+        if news:
+            metainfo['unreadable'] = news
+        for data_sample in packed:
+            data_sample.set_metainfo(metainfo)

@@ -15,6 +15,7 @@ from .image_sources import (
 )
 from .redraw import RedrawMixin
 from .transforms.loading import UnreadableImageError
+from .unreadable import UnreadableImages
 
 
 @DATASETS.register_module()
@@ -44,16 +45,24 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
             source is read: ``'sample'`` (64 spread over the list), ``'all'``
             or ``'none'``. A folder needs no check. Defaults to 'sample'.
         on_corrupt (str): ``'error'`` stops at an image that cannot be read,
-            with a sentence that names it. ``'skip'`` logs a warning once for
-            each such file, counts it in :attr:`num_unreadable` and draws
-            another image; both are kept by each worker process for itself.
-            It needs ``mmloc.LoadImage`` in the pipeline. Defaults to 'error'.
+            with a sentence that names it. ``'skip'`` notes the file and
+            draws another image. Each worker notes for itself, in
+            :attr:`unreadable`; ``mmloc.UnreadableImagesHook`` lists what all
+            of them have met. It needs ``mmloc.LoadImage`` in the pipeline.
+            Defaults to 'error'.
+        max_corrupt (int or float): How many different files may be skipped
+            before training stops: a number (int), or a share of the images
+            (float), rounded up. Each worker compares its own count with it,
+            the hook that of all workers. Defaults to 0.01.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
         FileNotFoundError: The folder, the list or a listed file is missing.
         ValueError: An argument or the source is not of the expected form, or
             the source holds no image.
+
+    Attributes:
+        unreadable (UnreadableImages): The files that this process skipped.
     """
 
     METAINFO = dict(dataset_type='unlabeled_images')
@@ -64,6 +73,7 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
                  data_prefix: dict | None = None,
                  check_exists: str = 'sample',
                  on_corrupt: str = 'error',
+                 max_corrupt: int | float = 0.01,
                  **kwargs) -> None:
         if on_corrupt not in ('error', 'skip'):
             raise ValueError(f'on_corrupt is {on_corrupt!r}, expected '
@@ -74,7 +84,7 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
                              "dict(img='FOLDER') and no other key.")
         self.check_exists = check_exists
         self.on_corrupt = on_corrupt
-        self._unreadable: set = set()
+        self.unreadable = UnreadableImages(max_corrupt)
         super().__init__(
             ann_file=osp.expanduser(ann_file),
             data_root=osp.expanduser(data_root),
@@ -83,11 +93,6 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
                 for k, v in data_prefix.items()
             },
             **kwargs)
-
-    @property
-    def num_unreadable(self) -> int:
-        """int: Files found unreadable and passed over so far."""
-        return len(self._unreadable)
 
     def load_data_list(self) -> list[dict]:
         """Read the source.
@@ -154,21 +159,25 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
         Raises:
             UnreadableImageError: The image cannot be read and ``on_corrupt``
                 is ``'error'``.
-            RuntimeError: Every image of the source has been skipped.
+            RuntimeError: More images than ``max_corrupt`` allows have been
+                skipped, or every one.
         """
         try:
             return super().prepare_data(idx)
         except UnreadableImageError as error:
             if self.on_corrupt == 'error':
                 raise
-            if error.img_path not in self._unreadable:
-                self._unreadable.add(error.img_path)
-                print_log(
-                    f'Image skipped ({self.num_unreadable} so far): {error}',
-                    logger='current',
-                    level=logging.WARNING)
-            if self.num_unreadable >= len(self):
-                raise RuntimeError(
-                    f'None of the {len(self)} images could be read, the last '
-                    f'error being: {error}') from error
+            if self.unreadable.add(error.img_path, error.reason):
+                self.unreadable.total = len(self)
+                self._warn_once(error)
+                self.unreadable.check()
             return None
+
+    def _warn_once(self, error: UnreadableImageError) -> None:
+        """Say so even where no hook takes the list."""
+        if len(self.unreadable) == 1:
+            print_log(
+                f'Image skipped: {error} Others will be counted and listed, '
+                'not logged one by one.',
+                logger='current',
+                level=logging.WARNING)

@@ -22,6 +22,8 @@ from mmengine.fileio import BaseStorageBackend, register_backend
 ZIP_PREFIX = 'zip://'
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1  # bit of a member's flags
+#: To how many bytes a member may unpack: deflate packs up to 1000 to one.
+_MAX_BYTES = 2**31
 _ZIP_SUFFIX = re.compile(r'\.zip(?=/|$)', re.IGNORECASE)
 
 
@@ -97,8 +99,8 @@ class ZipIndex(Sequence):
 
         Raises:
             FileNotFoundError: The zip has no such member.
-            ValueError: The member is damaged, encrypted, or compressed by
-                another method than deflate.
+            ValueError: The member is damaged, encrypted, compressed by
+                another method than deflate, or unpacks to more than 2 GiB.
         """
         index = self.find(name)
         if index is None:
@@ -118,7 +120,13 @@ class ZipIndex(Sequence):
             lengths = struct.unpack('<26xHH', os.pread(fd, 30, offset))
             data = os.pread(fd, size, offset + 30 + sum(lengths))
             if method == zipfile.ZIP_DEFLATED:
-                data = zlib.decompress(data, -zlib.MAX_WBITS)
+                unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+                data = unpacker.decompress(data, _MAX_BYTES)
+                if unpacker.unconsumed_tail:
+                    raise ValueError(
+                        f'The member {name!r} of {self.path!r} unpacks to '
+                        f'more than {_MAX_BYTES} bytes, which no image '
+                        'needs; pack the zip again without it.')
         except (struct.error, zlib.error):
             data = None
         if data is None or zlib.crc32(data) != crc:

@@ -6,6 +6,7 @@ with one sentence and exit code 2. Anything else is a defect of the program
 and keeps its traceback.
 """
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -92,12 +93,17 @@ def explain(error: BaseException) -> str | None:
 
 
 def _raised_on_purpose(error: BaseException) -> bool:
-    """Whether a ``raise`` statement of this package made the exception."""
+    """Whether a ``raise`` statement of this package made the exception,
+    perhaps in a data loader's worker, which hands on the traceback as text."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return False
-    inside = _PACKAGE in Path(frames[-1].filename).resolve().parents
-    return inside and (frames[-1].line or '').startswith('raise ')
+    path, line = frames[-1].filename, frames[-1].line
+    if str(error).startswith('Caught '):
+        places = re.findall(r'File "(.+)", line \d+.*\n(.*)', str(error))
+        path, line = places[-1] if places else (path, line)
+    inside = _PACKAGE in Path(path).resolve().parents
+    return inside and (line or '').strip().startswith('raise ')
 
 
 def _message(error: BaseException) -> str:

@@ -1,13 +1,16 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import json
-import logging
 
 import cv2
 import numpy as np
 import pytest
 from mmengine.registry import DATASETS
 
-from mmloc.datasets import UnlabeledImageDataset, UnreadableImageError
+from mmloc.datasets import (
+    MixImagesDataset,
+    UnlabeledImageDataset,
+    UnreadableImageError,
+)
 
 PIPELINE = [dict(type='mmloc.LoadImage')]
 
@@ -81,13 +84,19 @@ def test_listed_files_must_exist(tmp_path):
     (dict(), 'Neither ann_file nor a folder'),
     (dict(data_prefix=dict(image='x')), 'data_prefix is'),
     (dict(data_root='x', on_corrupt='ignore'), 'on_corrupt is'),
+    (dict(data_root='x', max_corrupt=1.5), 'max_corrupt is 1.5'),
+    (dict(data_root='x', max_corrupt=-1), 'max_corrupt is -1'),
+    (dict(data_root='x', max_corrupt=True), 'max_corrupt is True'),
 ])
 def test_wrong_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
         UnlabeledImageDataset(**kwargs)
 
 
-def test_corrupt_images(tmp_path, caplog):
+def test_corrupt_images(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmloc.datasets.unlabeled.print_log',
+                        lambda text, **_: lines.append(text))
     _write(tmp_path, 'a.png', 'c.png')
     (tmp_path / 'b.png').write_bytes(b'')
     kwargs = dict(data_root=str(tmp_path), pipeline=PIPELINE)
@@ -96,16 +105,60 @@ def test_corrupt_images(tmp_path, caplog):
 
     dataset = UnlabeledImageDataset(on_corrupt='skip', **kwargs)
     np.random.seed(0)
-    with caplog.at_level(logging.WARNING):
-        drawn = {dataset[1]['img_id'] for _ in range(20)}
+    drawn = {dataset[1]['img_id'] for _ in range(20)}
     assert drawn == {0, 2}
-    assert dataset.num_unreadable == 1
+    assert dataset.unreadable.reasons == {
+        str(tmp_path / 'b.png'): 'is empty (0 bytes)'
+    }
+    assert len(lines) == 1
+    assert 'b.png' in lines[0]
+
+
+@pytest.mark.parametrize(('max_corrupt', 'limit'), [
+    (0, 0), (2, 2), (0.0, 0), (0.34, 4), (1.0, 10)])
+def test_too_many_corrupt_images(tmp_path, max_corrupt, limit):
+    for i in range(10):
+        _write(tmp_path, f'{i}.png')
+        if i < 6:
+            (tmp_path / f'{i}.png').write_bytes(b'nothing')
+    dataset = UnlabeledImageDataset(
+        data_root=str(tmp_path), pipeline=PIPELINE, on_corrupt='skip',
+        max_corrupt=max_corrupt)
+    for i in range(min(limit, 6)):
+        assert dataset.prepare_data(i) is None
+        assert dataset.prepare_data(i) is None  # counts once
+    if limit < 6:
+        with pytest.raises(RuntimeError, match=(
+                rf"{limit + 1} of the 10 images could not be read, expected "
+                rf"{limit} at most .*/{limit}.png', which is damaged")):
+            dataset.prepare_data(limit)
+
+
+def test_news_of_corrupt_images_come_with_samples(tmp_path):
+    _write(tmp_path, '0.png', '1.png')
+    (tmp_path / '1.png').write_bytes(b'')
+    kwargs = dict(data_root=str(tmp_path), on_corrupt='skip')
+    news = [(str(tmp_path / '1.png'), 'is empty (0 bytes)')]
+
+    def unreadable(dataset, idx):
+        return dataset[idx]['data_samples'].get('unreadable')
+
+    pack = dict(type='mmloc.PackRegionInputs')
+    dataset = UnlabeledImageDataset(pipeline=[*PIPELINE, pack], **kwargs)
+    # Once, in a sample that takes its place.
+    assert [unreadable(dataset, i) for i in (0, 1, 1)] == [None, news, None]
+    # Inner datasets do not pack; the samples made of theirs bring the news.
+    mixed = MixImagesDataset(
+        UnlabeledImageDataset(pipeline=PIPELINE, **kwargs), [pack])
+    found = [unreadable(mixed, i) for i in (1, 1)]
+    assert found == [news, None]
 
 
 def test_all_corrupt(tmp_path):
     for name in ('a.png', 'b.png'):
         (tmp_path / name).write_bytes(b'nothing')
     dataset = UnlabeledImageDataset(
-        data_root=str(tmp_path), pipeline=PIPELINE, on_corrupt='skip')
+        data_root=str(tmp_path), pipeline=PIPELINE, on_corrupt='skip',
+        max_corrupt=1.0)
     with pytest.raises(RuntimeError, match='None of the 2 images'):
         dataset[0]

@@ -167,6 +167,19 @@ def test_unreadable_members(tmp_path):
         open_zip(path).read('a.png')
 
 
+def test_a_member_may_not_unpack_to_more_than_the_limit(
+        tmp_path, monkeypatch):
+    path = _write_zip(tmp_path / 'a.zip', {'bomb.png': bytes(1001),
+                                           'fits.png': bytes(1000)})
+    monkeypatch.setattr('mmloc.datasets.zip_images._MAX_BYTES', 1000)
+    assert open_zip(path).read('fits.png') == bytes(1000)
+    dataset = UnlabeledImageDataset(
+        path, pipeline=PIPELINE, on_corrupt='skip', max_corrupt=1.0)
+    assert dataset.prepare_data(0) is None
+    reason, = dataset.unreadable.reasons.values()
+    assert 'unpacks to more than 1000 bytes' in reason
+
+
 def test_clear_errors(tmp_path, archive):
     with pytest.raises(ValueError, match=r"Found 0 images in 'm/' of the zip"):
         read_images('', f'{archive}/m')

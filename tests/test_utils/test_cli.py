@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from mmengine.registry import MODELS
+from torch.utils.data import DataLoader
 
 from mmloc.datasets import UnlabeledImageDataset
 from mmloc.engine import launch
@@ -41,6 +42,19 @@ def test_an_error_in_a_worker_is_one_sentence(capsys):
 
     text = _sentence(capsys, action)
     assert text.startswith("error: [Errno 2] No such file: 'a.jpg'")
+
+
+def test_an_error_raised_on_purpose_in_a_worker_is_one_sentence(
+        capsys, tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'')
+    dataset = UnlabeledImageDataset(
+        data_root=str(tmp_path), pipeline=[dict(type='mmloc.LoadImage')])
+    text = _sentence(
+        capsys, lambda: next(iter(DataLoader(dataset, num_workers=1))))
+    assert text.startswith('error: Cannot read the image')
+    dataset.prepare_data = lambda _: 1 / 0
+    with pytest.raises(ZeroDivisionError), user_errors():
+        next(iter(DataLoader(dataset, num_workers=1)))
 
 
 @pytest.mark.parametrize(('cfg', 'words'), [

@@ -1,7 +1,20 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import io
+import os
+import stat
+
+import mmcv
+import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine import fileio
+from PIL import Image
 
 from mmloc.registry import TRANSFORMS
+
+#: 16384 x 16384 pixels, 0.8 GB when decoded to three bytes each.
+MAX_PIXELS = 2**28
+#: What no picture file exceeds: four channels of 16 bits.
+_BYTES_PER_PIXEL = 8
 
 
 class UnreadableImageError(RuntimeError):
@@ -40,6 +53,13 @@ class LoadImage(LoadImageFromFile):
 
     A path may lead into a zip: ``zip://FOLDER/FILE.zip/MEMBER``.
 
+    The size of an image is read from its header before it is decoded, so that
+    a small file that unpacks to more than the memory holds (a decompression
+    bomb) is refused. What Pillow cannot recognise is left to OpenCV's own
+    limit of 2**30 pixels. Neither are files opened that are larger than any
+    image of ``max_pixels``, nor pipes and devices, on which reading would
+    wait for ever.
+
     Required Keys:
 
     - img_path (str)
@@ -51,11 +71,25 @@ class LoadImage(LoadImageFromFile):
     - ori_shape (tuple[int, int], (H, W))
 
     Args:
-        **kwargs: Of :class:`mmcv.transforms.LoadImageFromFile`.
+        max_pixels (int): The most pixels that an image may have. Defaults to
+            2**28, which take 0.8 GB in each worker that decodes them.
+        **kwargs: Of :class:`mmcv.transforms.LoadImageFromFile` without the
+            deprecated ``file_client_args``.
 
     Raises:
+        ValueError: ``max_pixels`` is below 1 or ``file_client_args`` given.
         UnreadableImageError: The file cannot be read as an image.
     """
+
+    def __init__(self, max_pixels: int = MAX_PIXELS, **kwargs) -> None:
+        if max_pixels < 1:
+            raise ValueError(
+                f'max_pixels is {max_pixels}, expected 1 or more.')
+        if kwargs.get('file_client_args') is not None:
+            raise ValueError('LoadImage takes no file_client_args, expected '
+                             'backend_args in their place.')
+        super().__init__(**kwargs)
+        self.max_pixels = max_pixels
 
     def transform(self, results: dict) -> dict:
         """Load the image.
@@ -68,18 +102,76 @@ class LoadImage(LoadImageFromFile):
         """
         path = results['img_path']
         try:
-            return super().transform(results)
+            img = self._load(path)
         except Exception as error:
+            if self.ignore_empty:
+                return None
             reason = _fault(error)
             raise UnreadableImageError(
                 f'Cannot read the image {path!r}: it {reason}; '
                 "replace or remove the file, or set on_corrupt='skip' in "
                 'the dataset to pass such files over.', path,
                 reason) from error
+        results['img'] = img.astype(np.float32) if self.to_float32 else img
+        results['img_shape'] = results['ori_shape'] = img.shape[:2]
+        return results
+
+    def _load(self, path: str) -> np.ndarray:
+        """Read and decode a file, if it is not too large."""
+        if self.backend_args is None and '://' not in path:
+            _check_file(path, self.max_pixels * _BYTES_PER_PIXEL)
+        data = fileio.get(path, backend_args=self.backend_args)
+        size = _size_in_header(data)
+        if size is not None and size[0] * size[1] > self.max_pixels:
+            raise _RefusedError(
+                f'has {size[0]} x {size[1]} pixels, more than the '
+                f'{self.max_pixels} that max_pixels of LoadImage allows')
+        img = mmcv.imfrombytes(
+            data, flag=self.color_type, backend=self.imdecode_backend)
+        if img is None:
+            raise _RefusedError(_NOT_DECODED)
+        return img
+
+    def __repr__(self) -> str:
+        return f'{super().__repr__()[:-1]}, max_pixels={self.max_pixels})'
+
+
+_NOT_DECODED = 'is damaged, truncated or not an image that OpenCV can decode'
+
+
+class _RefusedError(Exception):
+    """What is wrong with a file, as a predicate."""
+
+
+def _check_file(path: str, max_bytes: int) -> None:
+    """Refuse what should not even be opened."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise _RefusedError('is not a regular file but a folder, a pipe or a '
+                            'device')
+    if status.st_size > max_bytes:
+        raise _RefusedError(
+            f'has {status.st_size} bytes, more than the {max_bytes} of the '
+            'largest image that max_pixels of LoadImage allows')
+
+
+def _size_in_header(data: bytes) -> tuple[int, int] | None:
+    """Width and height of an encoded image, None if Pillow cannot tell."""
+    # Pillow would refuse or warn by a limit of its own.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except Exception:  # of many kinds; the decoder will say what is wrong
+        return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _fault(error: Exception) -> str:
     """Say in a few words what is wrong with a file."""
+    if isinstance(error, _RefusedError):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return 'does not exist'
     if isinstance(error, PermissionError):
@@ -89,6 +181,4 @@ def _fault(error: Exception) -> str:
     if 'CV_IO_MAX_IMAGE' in str(error):
         return ("has more pixels than OpenCV's limit "
                 '(OPENCV_IO_MAX_IMAGE_PIXELS) allows')
-    if isinstance(error, AssertionError):
-        return 'is damaged, truncated or not an image that OpenCV can decode'
     return f'fails with {type(error).__name__}: {error}'.rstrip(': .\n')

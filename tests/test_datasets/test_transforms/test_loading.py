@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import os
 import struct
 import zlib
 
@@ -81,19 +82,68 @@ def test_unreadable_files(tmp_path, picture):
         _load(tmp_path / 'b.jpg')
 
 
-def test_too_many_pixels(tmp_path):
-    """A PNG that says it has more pixels than OpenCV takes."""
+def _bomb(width, height):
+    """A small PNG whose header says that it has many pixels."""
     def chunk(kind, data):
         return (struct.pack('>I', len(data)) + kind + data + struct.pack(
             '>I', zlib.crc32(kind + data)))
 
-    header = struct.pack('>IIBBBBB', 40000, 40000, 8, 0, 0, 0, 0)
-    (tmp_path / 'bomb.png').write_bytes(
-        b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
-        + chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b''))
-    with pytest.raises(UnreadableImageError, match='has more pixels') as error:
-        _load(tmp_path / 'bomb.png')
-    assert error.value.reason.startswith('has more pixels than')
+    header = struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+            + chunk(b'IDAT', zlib.compress(bytes(1000)))
+            + chunk(b'IEND', b''))
+
+
+def test_too_many_pixels_are_not_decoded(tmp_path, picture, recwarn):
+    path = tmp_path / 'bomb.png'
+    path.write_bytes(_bomb(40000, 40000))
+    with pytest.raises(UnreadableImageError, match='40000 x 40000') as error:
+        _load(path)
+    assert error.value.reason == (
+        'has 40000 x 40000 pixels, more than the 268435456 that max_pixels '
+        'of LoadImage allows')
+    # Between the limits at which Pillow warns and refuses.
+    path.write_bytes(_bomb(12000, 12000))
+    with pytest.raises(UnreadableImageError, match=r'has 12000 x 12000'):
+        _load(path, max_pixels=10**8)
+    assert not recwarn
+    cv2.imwrite(str(path), picture)
+    assert _load(path, max_pixels=24 * 36)['img'].shape == (24, 36, 3)
+    with pytest.raises(UnreadableImageError, match='has 36 x 24 pixels'):
+        _load(path, max_pixels=24 * 36 - 1)
+
+
+def test_opencv_decodes_what_pillow_does_not_know(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.pam'), np.full((4, 6, 3), 7, np.uint8))
+    with pytest.raises(OSError, match='cannot identify'):
+        Image.open(tmp_path / 'a.pam')
+    assert (_load(tmp_path / 'a.pam')['img'] == 7).all()
+
+
+@pytest.mark.parametrize('kind', ['folder', 'pipe', 'long'])
+def test_what_is_not_even_opened(tmp_path, kind):
+    path = tmp_path / 'a.jpg'
+    if kind == 'folder':
+        path.mkdir()
+    elif kind == 'pipe':
+        os.mkfifo(path)  # reading it would wait for a writer
+    else:
+        with path.open('wb') as file:
+            file.truncate(8 * 10**6 + 1)
+    why = 'not a regular' if kind != 'long' else 'has 8000001 bytes, more'
+    with pytest.raises(UnreadableImageError, match=why):
+        _load(path, max_pixels=10**6)
+
+
+def test_options_of_mmcv(tmp_path, picture):
+    cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    floats = _load(tmp_path / 'a.png', to_float32=True)
+    assert floats['img'].dtype == np.float32
+    assert _load(tmp_path / 'b.png', ignore_empty=True) is None
+    assert 'max_pixels=5' in repr(LoadImage(max_pixels=5))
+    for kwargs in (dict(max_pixels=0), dict(file_client_args=dict())):
+        with pytest.raises(ValueError, match='expected'):
+            LoadImage(**kwargs)
 
 
 def test_error_passes_through_a_worker(tmp_path):
