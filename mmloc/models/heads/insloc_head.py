@@ -8,7 +8,13 @@ from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmloc.models.utils import flatten_ids, full_precision, match_by_id
+from mmloc.models.utils import (
+    effective_rank,
+    flatten_ids,
+    full_precision,
+    match_by_id,
+    relative_std,
+)
 from mmloc.registry import MODELS
 
 
@@ -89,11 +95,8 @@ class InsLocHead(BaseModule):
             instance the key view lacks have no part in them.
         """
         with torch.autocast(query[0].device.type, enabled=False):
-            query = [F.normalize(full_precision(q), dim=1) for q in query]
-            key = [F.normalize(full_precision(k), dim=1) for k in key]
-            match = match_by_id(
-                *flatten_ids([x.gt_instances.labels for x in query_samples]),
-                *flatten_ids([x.gt_instances.labels for x in key_samples]))
+            query, key, match = self._prepare(query, key, query_samples,
+                                              key_samples)
             count = match.any(dim=1).to(query[0].dtype).sum()
             ranks_mean = reduce_mean(count).clamp(min=1 / get_world_size())
             losses = {}
@@ -105,6 +108,59 @@ class InsLocHead(BaseModule):
                 losses[f'acc_{name}'] = 100 * hits / count.clamp(min=1)
             self.queue.enqueue(torch.stack(key, dim=1))
         return losses
+
+    @torch.no_grad()
+    def statistics(self, query: list[Tensor], key: list[Tensor],
+                   query_samples: list,
+                   key_samples: list) -> dict[str, Tensor]:
+        """Measure whether the embeddings still tell regions apart.
+
+        Takes the arguments of :meth:`loss`, before it has been called, and
+        changes nothing.
+
+        Args:
+            query (List[Tensor]): See :meth:`loss`.
+            key (List[Tensor]): See there.
+            query_samples (List[DetDataSample]): See there.
+            key_samples (List[DetDataSample]): See there.
+
+        Returns:
+            Dict[str, Tensor]: One value for each of the L levels: ``std``
+            and ``rank`` of the queries
+            (:func:`~mmloc.models.utils.relative_std`,
+            :func:`~mmloc.models.utils.effective_rank`), the mean cosine of
+            queries and their keys ``pos_sim``, and that of queries and queue
+            ``neg_sim``. Single values: ``max_rank``, the most that ``rank``
+            can be here, and ``queue_age``, the number of iterations that a
+            key stays in the queue. Empty for fewer than two regions.
+        """
+        with torch.autocast(query[0].device.type, enabled=False):
+            query, key, match = self._prepare(query, key, query_samples,
+                                              key_samples)
+            query, key = torch.stack(query), torch.stack(key)
+            matched = match.any(dim=1)
+            if len(matched) < 2 or not matched.any():
+                return {}
+            positives = key[:, match.int().argmax(dim=1)]
+            negative = self.queue.features.mean(dim=2)
+            per_iter = key.size(1) * get_world_size()
+            return dict(
+                std=relative_std(query),
+                rank=effective_rank(query),
+                max_rank=query.new_tensor([min(query.shape[1:])]),
+                pos_sim=(query * positives).sum(-1)[:, matched].mean(dim=1),
+                neg_sim=(query.mean(dim=1) * negative).sum(dim=1),
+                queue_age=query.new_tensor([self.queue.length / per_iter]))
+
+    def _prepare(self, query: list[Tensor], key: list[Tensor],
+                 query_samples: list, key_samples: list) -> tuple:
+        """Unit vectors of each level, and which query matches which key."""
+        query = [F.normalize(full_precision(q), dim=1) for q in query]
+        key = [F.normalize(full_precision(k), dim=1) for k in key]
+        match = match_by_id(
+            *flatten_ids([x.gt_instances.labels for x in query_samples]),
+            *flatten_ids([x.gt_instances.labels for x in key_samples]))
+        return query, key, match
 
     def _level_sums(self, query: Tensor, key: Tensor, match: Tensor,
                     level: int) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from mmloc.models.utils import (
     assign_levels,
+    effective_rank,
     flatten_ids,
     full_precision,
     match_by_id,
+    relative_std,
 )
 from mmloc.registry import MODELS
 
@@ -86,6 +88,50 @@ class SoCoHead(BaseModule):
                                  torch.stack([cosine, match.sum(dim=1)]))
             images = reduce_mean(per_image.new_full((), per_image.size(1)))
             return -2 * (per_image[0] / (per_image[1] + 1e-6)).sum() / images
+
+    @torch.no_grad()
+    def statistics(self, prediction: Sequence[Tensor],
+                   projection: Sequence[Tensor], prediction_regions: tuple,
+                   projection_regions: tuple) -> dict[str, Tensor]:
+        """Measure whether the embeddings still tell regions apart.
+
+        Takes the arguments of :meth:`loss`.
+
+        Args:
+            prediction (Sequence[Tensor]): See :meth:`loss`.
+            projection (Sequence[Tensor]): See there.
+            prediction_regions (tuple): See there.
+            projection_regions (tuple): See there.
+
+        Returns:
+            Dict[str, Tensor]: Of shape (1, ), over the regions that have a
+            level: ``std`` and ``rank`` of the predictions
+            (:func:`~mmloc.models.utils.relative_std`,
+            :func:`~mmloc.models.utils.effective_rank`), ``max_rank``, the
+            most that ``rank`` can be here, ``target_std`` of the projections,
+            the mean cosine of matches ``pos_sim``, and that of regions of
+            different images ``neg_sim``. Empty without any of these pairs.
+        """
+        with torch.autocast(prediction[0].device.type, enabled=False):
+            a, image_a, id_a, valid_a = self._select(prediction,
+                                                     *prediction_regions)
+            b, image_b, id_b, valid_b = self._select(projection,
+                                                     *projection_regions)
+            valid = valid_a[:, None] & valid_b
+            match = match_by_id(image_a, id_a, image_b, id_b) & valid
+            other = (image_a[:, None] != image_b) & valid
+            if not match.any() or not other.any():
+                return {}
+            cosine = a @ b.t()
+            a, b = a[valid_a], b[valid_b]
+            values = dict(
+                std=relative_std(a),
+                rank=effective_rank(a),
+                max_rank=a.new_tensor(min(a.shape)),
+                target_std=relative_std(b),
+                pos_sim=cosine[match].mean(),
+                neg_sim=cosine[other].mean())
+            return {name: value[None] for name, value in values.items()}
 
     def _select(self, features: Sequence[Tensor], boxes: Sequence[Tensor],
                 ids: Sequence[Tensor]) -> tuple:

@@ -4,8 +4,10 @@ from .matching import assign_levels, flatten_ids, match_by_id
 from .momentum import MomentumTarget
 from .precision import full_precision
 from .shuffle import SampleShuffle
+from .spread import effective_rank, relative_std
 
 __all__ = [
     'FeatureQueue', 'MomentumTarget', 'SampleShuffle', 'assign_levels',
-    'flatten_ids', 'full_precision', 'match_by_id'
+    'effective_rank', 'flatten_ids', 'full_precision', 'match_by_id',
+    'relative_std'
 ]
