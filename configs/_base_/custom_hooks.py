@@ -6,6 +6,8 @@ custom_hooks = [
     dict(type='mmloc.TargetScheduleHook'),
     # Lets the loader's workers draw anew in each epoch, also after --resume.
     dict(type='mmloc.WorkerSeedHook'),
+    # With several processes: compares their weights, target and queue.
+    dict(type='mmloc.RankAgreementHook', interval=500),
     # On a terminal, one live line in place of the logger's many.
     dict(type='mmloc.LiveProgressHook'),
 ]

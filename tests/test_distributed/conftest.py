@@ -1,6 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Real gloo processes, started once for all tests of this folder."""
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from itertools import count
@@ -16,6 +17,7 @@ PRELOADED = ['torch', 'mmdet.models', 'mmpretrain.models', 'mmloc.models']
 def in_group(function, args, rank, world_size, path):
     torch.set_num_threads(1)
     torch.manual_seed(rank)
+    os.environ['LOCAL_RANK'] = str(rank)  # as torchrun does
     distributed.init_process_group(
         'gloo', f'file://{path}', rank=rank, world_size=world_size,
         timeout=timedelta(seconds=120))
