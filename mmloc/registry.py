@@ -7,8 +7,10 @@ it is asked. This module must therefore import nothing but mmengine: an
 ``ImportError`` raised here would be swallowed by mmengine and come back as a
 missing type.
 """
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
@@ -19,6 +21,11 @@ from mmengine.registry import Registry
 #: Image sources and dataset wrappers.
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, locations=['mmloc.datasets'])
+#: Batch samplers.
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMENGINE_DATA_SAMPLERS,
+    locations=['mmloc.datasets.samplers'])
 #: Data transforms of the pretext tasks.
 TRANSFORMS = Registry(
     'transform',
@@ -26,6 +33,8 @@ TRANSFORMS = Registry(
     locations=['mmloc.datasets.transforms'])
 #: Algorithms, RoI heads, loss heads and target networks.
 MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmloc.models'])
+#: Training loops.
+LOOPS = Registry('loop', parent=MMENGINE_LOOPS, locations=['mmloc.engine'])
 #: Training hooks.
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmloc.engine'])
 #: Optimizers.

@@ -4,8 +4,8 @@ custom_hooks = [
     dict(type='mmloc.TransferReportHook'),
     # Moves a momentum target once per optimizer step, on its schedule.
     dict(type='mmloc.TargetScheduleHook'),
-    # Lets the loader's workers draw anew in each epoch, also after --resume.
-    dict(type='mmloc.WorkerSeedHook'),
+    # Saves and leaves with status 85 when Slurm, or a kill, asks for it.
+    dict(type='mmloc.StopOnSignalHook', signals=('SIGTERM', 'SIGUSR1')),
     # With several processes: compares their weights, target and queue.
     dict(type='mmloc.RankAgreementHook', interval=500),
     # On a terminal, one live line in place of the logger's many.

@@ -15,14 +15,15 @@ from mmengine.device import get_device
 from mmengine.dist import get_world_size
 from mmengine.hub import get_config
 from mmengine.registry import RUNNERS
-from mmengine.runner import (
-    BaseLoop,
-    IterBasedTrainLoop,
-    find_latest_checkpoint,
-)
+from mmengine.runner import BaseLoop, IterBasedTrainLoop
 
 from mmloc.utils.cli import building
 
+from .checkpoint_files import (
+    check_readable,
+    check_resumable,
+    find_checkpoint,
+)
 from .hooks import TargetScheduleHook
 from .runner import Runner
 
@@ -175,30 +176,32 @@ def set_start(cfg: Config,
         load_from (str, optional): Path or address of the checkpoint with
             the weights, in place of the config's. Defaults to None.
         resume (str, optional): 'auto' for the newest checkpoint of the work
-            folder, or a path. Defaults to None.
+            folder that is whole, or a path. Defaults to None.
 
     Returns:
         str: What was decided about resuming, for the log; may be empty.
 
     Raises:
         FileNotFoundError: If a local checkpoint does not exist.
+        ValueError: If a local checkpoint is damaged, or is to be resumed
+            and holds no more than weights.
     """
-    note = ''
+    note, passed_over = '', []
     if load_from is not None:
         cfg.load_from = load_from
     if resume == 'auto':
-        marked = (Path(cfg.work_dir) / 'last_checkpoint').is_file()
-        resume = find_latest_checkpoint(cfg.work_dir) if marked else None
+        resume, passed_over = find_checkpoint(cfg.work_dir)
         note = f'--resume: no checkpoint in {cfg.work_dir}, a new run starts'
         cfg.resume = False
+    elif resume is not None and '://' not in resume:
+        check_resumable(resume)
     if resume is not None:
-        note = f'--resume: continuing from {resume}'
+        note = '\n'.join([f'--resume: passed over: {x}' for x in passed_over] +
+                         [f'--resume: continuing from {resume}'])
         cfg.load_from, cfg.resume = resume, True
     start = cfg.get('load_from')
-    if start and '://' not in start and not Path(start).is_file():
-        raise FileNotFoundError(
-            f'checkpoint {start!r} is not a file; train it first, or give '
-            'the path or address (https://...) of another one')
+    if start and '://' not in start and not cfg.get('resume'):
+        check_readable(start)
     return note
 
 

@@ -1,14 +1,32 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from pathlib import Path
 
 import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
 from mmengine.model import revert_sync_batchnorm
+from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import distributed as torch_dist
 from torch import nn
 
+from .checkpoint_files import check_resumable, find_checkpoint, replacing
+from .loops import ResumableLoop
+
+#: The parts of mmengine that have a form in mmloc which loses nothing when a
+#: training is stopped.
+_LOOPS = ('EpochBasedTrainLoop', 'IterBasedTrainLoop')
+_HOOKS = ('CheckpointHook', )
+
 
 class Runner(MMEngineRunner):
-    """mmengine's runner, which also trains with several processes on CPUs.
+    """mmengine's runner, for trainings that can be stopped at any moment, and
+    with several processes on CPUs too.
+
+    Where a config names mmengine's loops or its ``CheckpointHook``, mmloc's
+    of the same names are taken: data and random numbers are then functions
+    of the seed and the iteration, a checkpoint says where in the data the
+    training is, and it appears under its name only when it is complete.
 
     mmengine 0.10 selects a CUDA device in every launched process and wraps
     the model for that device; both fail on a machine without a GPU. There
@@ -63,3 +81,117 @@ class Runner(MMEngineRunner):
                 find_unused_parameters=unused) | (model_wrapper_cfg or {})
             model_wrapper_cfg['device_ids'] = None
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the training loop.
+
+        Args:
+            loop (BaseLoop or dict): As in mmengine.
+
+        Returns:
+            BaseLoop: mmloc's, if mmengine's was asked for.
+        """
+        if isinstance(loop, dict):
+            loop = dict(loop)
+            if 'type' not in loop and 'by_epoch' in loop:
+                loop['type'] = _LOOPS[0 if loop.pop('by_epoch') else 1]
+            _take_ours(loop, _LOOPS)
+        return super().build_train_loop(loop)
+
+    def register_hook(self, hook: Hook | dict, *args, **kwargs) -> None:
+        """Register a hook.
+
+        Args:
+            hook (Hook or dict): The hook or its config.
+            *args: As in mmengine.
+            **kwargs: As in mmengine.
+        """
+        if isinstance(hook, dict):
+            hook = dict(hook)
+            _take_ours(hook, _HOOKS)
+        super().register_hook(hook, *args, **kwargs)
+
+    def load_or_resume(self) -> None:
+        """Load the weights, or resume, as the config says."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            self._load_from, notes = find_checkpoint(self.work_dir)
+            for note in notes:
+                self.logger.warning(f'Passed over: {note}.')
+            self._resume = self._load_from is not None
+        super().load_or_resume()
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Go on with a training.
+
+        Args:
+            filename (str): The checkpoint, a path or an address.
+            *args: As in mmengine.
+            **kwargs: As in mmengine.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It does not hold the state of a training, or of one
+                whose place in the data is none in these data.
+        """
+        if '://' not in filename:
+            check_resumable(filename, thorough=False)
+        super().resume(filename, *args, **kwargs)
+        if isinstance(self.train_loop, ResumableLoop):
+            self.train_loop.restore(self._loaded_meta.get('position', {}))
+
+    def load_checkpoint(self, *args, **kwargs) -> dict:
+        """Load the weights of a checkpoint.
+
+        Args:
+            *args: As in mmengine.
+            **kwargs: As in mmengine.
+
+        Returns:
+            dict: The checkpoint.
+        """
+        checkpoint = super().load_checkpoint(*args, **kwargs)
+        self._loaded_meta = checkpoint.get('meta') or {}
+        return checkpoint
+
+    @master_only
+    def save_checkpoint(self,
+                        out_dir: str,
+                        filename: str,
+                        *args,
+                        meta: dict | None = None,
+                        **kwargs) -> None:
+        """Save a checkpoint that is either whole or not there.
+
+        In a local folder it is written under a temporary name, flushed to
+        the disk and renamed. Other storage takes whole files by itself.
+
+        Args:
+            out_dir (str): The folder.
+            filename (str): Name of the file.
+            *args: As in mmengine.
+            meta (dict, optional): As in mmengine. Defaults to None.
+            **kwargs: As in mmengine.
+
+        Raises:
+            CheckpointWriteError: It could not be written; a file of this
+                name is left as it was.
+        """
+        meta = dict(meta or {})
+        if isinstance(self.train_loop, ResumableLoop):
+            by_epoch = kwargs.get('by_epoch', True)
+            meta['position'] = self.train_loop.position(
+                meta.get('epoch', self.epoch + by_epoch))
+        if '://' in str(out_dir):
+            super().save_checkpoint(
+                out_dir, filename, *args, meta=meta, **kwargs)
+            return
+        with replacing(Path(out_dir, filename)) as path:
+            super().save_checkpoint(
+                str(path.parent), path.name, *args, meta=meta, **kwargs)
+
+
+def _take_ours(cfg: dict, names: tuple[str, ...]) -> None:
+    """Replace mmengine's form of a part by that of mmloc."""
+    kind = str(cfg.get('type', '')).removeprefix('mmengine.')
+    if kind in names:
+        cfg['type'] = f'mmloc.{kind}'

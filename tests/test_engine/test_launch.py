@@ -119,32 +119,52 @@ def test_start_from_a_checkpoint(cfg, tmp_path):
         launch.set_start(cfg, str(tmp_path / 'nowhere.pth'))
     launch.set_start(cfg, 'https://host/a.pth')  # met when it is loaded
     file = tmp_path / 'a.pth'
-    file.touch()
+    torch.save({}, file)
     assert launch.set_start(cfg, str(file)) == ''
     assert cfg.load_from == str(file)
     assert not cfg.get('resume')
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r'a\.pth.* cannot be read'):
+        launch.set_start(cfg, str(file))
+
+
+def _save_state(path):
+    torch.save(
+        dict(state_dict={}, optimizer={}, message_hub={},
+             meta=dict(epoch=3, iter=9)), path)
 
 
 def test_resume_auto_needs_a_checkpoint_to_change_anything(cfg, tmp_path):
     cfg.work_dir = str(tmp_path)
     weights = tmp_path / 'pretrained.pth'
-    weights.touch()
+    torch.save({}, weights)
     cfg.load_from = str(weights)
     assert 'a new run starts' in launch.set_start(cfg, resume='auto')
     assert (cfg.load_from, cfg.resume) == (str(weights), False)
 
     newest = tmp_path / 'epoch_3.pth'
-    newest.touch()
+    _save_state(newest)
     (tmp_path / 'last_checkpoint').write_text(str(newest))
     assert 'epoch_3.pth' in launch.set_start(cfg, resume='auto')
     assert (cfg.load_from, cfg.resume) == (str(newest), True)
+
+    (tmp_path / 'epoch_4.pth').touch()
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_4.pth'))
+    first, last = launch.set_start(cfg, resume='auto').splitlines()
+    assert first.startswith('--resume: passed over: checkpoint')
+    assert 'epoch_4.pth' in first
+    assert last == f'--resume: continuing from {newest}'
+    assert cfg.load_from == str(newest)
 
 
 def test_resume_from_a_path(cfg, tmp_path):
     with pytest.raises(FileNotFoundError):
         launch.set_start(cfg, resume=str(tmp_path / 'none.pth'))
     file = tmp_path / 'epoch_1.pth'
-    file.touch()
+    torch.save({}, file)
+    with pytest.raises(ValueError, match=r'has no state_dict, .* --load-from'):
+        launch.set_start(cfg, resume=str(file))
+    _save_state(file)
     launch.set_start(cfg, resume=str(file))
     assert (cfg.load_from, cfg.resume) == (str(file), True)
 

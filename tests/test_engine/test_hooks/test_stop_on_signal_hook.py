@@ -1,0 +1,142 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmloc.engine import Runner
+from mmloc.engine.hooks import StopOnSignalHook
+
+MAIN = os.getpid()
+
+
+class Signalling(Dataset):
+    """Data that send signals: to the process, and to the worker."""
+
+    def __init__(self, at=None, to='main', number=signal.SIGUSR1):
+        self.at, self.to, self.number = at, to, number
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, idx):
+        if idx == self.at:
+            os.kill(MAIN if self.to == 'main' else os.getpid(), self.number)
+        return dict(x=torch.ones(1))
+
+
+class Model(BaseModel):
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, x, mode='loss'):
+        return dict(loss=(self.weight * len(x)).sum())
+
+
+def make(work_dir, dataset=None, accumulate=1, num_workers=0, **hook):
+    make.count += 1
+    return Runner(
+        Model(), str(work_dir), experiment_name=f'signals_{make.count}',
+        train_dataloader=dict(
+            batch_size=2, num_workers=num_workers,
+            dataset=dataset or Signalling(),
+            sampler=dict(type='DefaultSampler', shuffle=False)),
+        train_cfg=dict(by_epoch=True, max_epochs=2),
+        optim_wrapper=dict(
+            optimizer=dict(type='SGD', lr=0.1),
+            accumulative_counts=accumulate),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
+        custom_hooks=[dict(type='mmloc.StopOnSignalHook', **hook)],
+        randomness=dict(seed=0))
+
+
+make.count = 0
+
+
+def interrupted(work_dir):
+    path = work_dir / 'interrupted.pth'
+    assert (work_dir / 'last_checkpoint').read_text() == str(path)
+    return torch.load(path)
+
+
+@pytest.mark.parametrize(('number', 'accumulate', 'done'), [
+    (signal.SIGUSR1, 1, 2), (signal.SIGTERM, 1, 2), (signal.SIGTERM, 4, 4)])
+def test_saves_and_leaves(number, accumulate, done, tmp_path):
+    """A signal before the second batch; the fourth ends the epoch."""
+    former = [signal.getsignal(x) for x in (signal.SIGUSR1, signal.SIGTERM)]
+    runner = make(tmp_path, Signalling(at=2, number=number), accumulate)
+    with pytest.raises(SystemExit) as left:
+        runner.train()
+    assert left.value.code == 85
+    assert interrupted(tmp_path)['meta']['iter'] == done
+    assert [signal.getsignal(x)
+            for x in (signal.SIGUSR1, signal.SIGTERM)] == former
+    whole, rest = make(tmp_path / 'whole'), make(tmp_path)
+    if accumulate == 1:
+        rest.resume(str(tmp_path / 'interrupted.pth'))
+        whole.train()
+        rest.train()
+        assert rest.iter == whole.iter == 8
+        assert torch.equal(rest.model.weight, whole.model.weight)
+
+
+def test_signals_and_code_can_be_chosen(tmp_path):
+    runner = make(
+        tmp_path, Signalling(at=0, number=signal.SIGUSR2),
+        signals=['SIGUSR2'], exit_code=99)
+    with pytest.raises(SystemExit) as left:
+        runner.train()
+    assert left.value.code == 99
+    with pytest.raises(ValueError, match="'USR1' is not the name of a sig"):
+        StopOnSignalHook(signals=['USR1'])
+    with pytest.raises(ValueError, match='exit_code is 1, expected 3 to 125'):
+        StopOnSignalHook(exit_code=1)
+
+
+def test_workers_hear_their_parent_only(tmp_path):
+    dataset = Signalling(at=5, to='worker', number=signal.SIGTERM)
+    runner = make(tmp_path, dataset, num_workers=1)
+    runner.train()
+    assert runner.iter == 8
+
+
+class Stuck(Dataset):
+    """Data that are never read."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, idx):
+        time.sleep(1000)
+
+
+def test_a_stuck_worker_can_be_ended(tmp_path):
+    runner = make(tmp_path, Stuck(), num_workers=1)
+    hook = next(x for x in runner.hooks if isinstance(x, StopOnSignalHook))
+    hook.before_train(runner)
+    batches = iter(runner.train_dataloader)
+    worker, = batches._workers
+    hook.after_train(runner)
+    assert worker.is_alive()
+    time.sleep(0.5)  # it is asleep by now
+    worker.terminate()
+    worker.join(5)
+    assert worker.exitcode == 0
+
+
+def test_a_thread_trains_without_signals(tmp_path):
+    runner = make(tmp_path)
+    thread = threading.Thread(target=runner.train)
+    thread.start()
+    thread.join()
+    assert runner.iter == 8
+    log, = tmp_path.glob('*/*.log')
+    assert 'it runs in a thread' in log.read_text()
