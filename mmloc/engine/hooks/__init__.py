@@ -1,18 +1,17 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from .checkpoint_hook import CheckpointHook
+from .collapse_monitor_hook import CollapseMonitorHook
 from .live_progress_hook import LiveProgressHook
+from .non_finite_hook import NonFiniteHook
 from .precise_bn_hook import PreciseBNHook
 from .rank_agreement_hook import RankAgreementHook
 from .stop_on_signal_hook import StopOnSignalHook
 from .target_schedule_hook import TargetScheduleHook
 from .transfer_report_hook import TransferReportHook
+from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
-    'CheckpointHook',
-    'LiveProgressHook',
-    'PreciseBNHook',
-    'RankAgreementHook',
-    'StopOnSignalHook',
-    'TargetScheduleHook',
-    'TransferReportHook',
+    'CheckpointHook', 'CollapseMonitorHook', 'LiveProgressHook',
+    'NonFiniteHook', 'PreciseBNHook', 'RankAgreementHook', 'StopOnSignalHook',
+    'TargetScheduleHook', 'TransferReportHook', 'UnreadableImagesHook'
 ]

@@ -1,0 +1,256 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, all_reduce, is_main_process
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from mmloc.registry import HOOKS
+
+from ..non_finite_report import describe_step, sentence, write_report
+
+
+@HOOKS.register_module()
+class NonFiniteHook(Hook):
+    """Take no optimizer step by a NaN or an infinity, and say whence it came.
+
+    Just before each optimizer step the loss and the norm of the gradients are
+    looked at, with one number read from the device. If they are not finite on
+    any rank, no rank takes the step, and the iteration is reported with the
+    images of its batch, those whose own pixels or boxes are not finite set
+    apart, in the log and in ``non_finite.jsonl`` beside it.
+
+    After a skipped step weights, optimizer and BatchNorm's running statistics
+    are what they were before the iteration (with accumulated gradients,
+    before the first of the iterations that share the step). What the forward
+    pass does to a momentum target and a queue of keys stands: the target has
+    moved towards online weights that are finite, and a queue keeps old
+    features in place of those that are not finite. A checkpoint with a weight
+    or buffer that is not finite is never saved.
+
+    With a loss scaler (``AmpOptimWrapper``) infinite gradients are part of
+    the search for a scale and the scaler skips those steps itself. They are
+    reported when the loss is not finite either, or when ``max_consecutive``
+    of them follow each other.
+
+    It works with :obj:`mmengine.optim.OptimWrapper` and its subclasses;
+    others are left unguarded with a warning.
+
+    Args:
+        action (str): ``'skip'`` goes on with the next iteration; ``'stop'``
+            ends training at the first such step. Defaults to 'skip'.
+        max_consecutive (int): After how many steps in a row training ends.
+            Defaults to 20.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(self,
+                 action: str = 'skip',
+                 max_consecutive: int = 20) -> None:
+        if action not in ('skip', 'stop'):
+            raise ValueError(
+                f"action is {action!r}, expected 'skip' or 'stop'.")
+        if max_consecutive < 1:
+            raise ValueError(f'max_consecutive is {max_consecutive}, '
+                             'expected 1 or more.')
+        self.action = action
+        self.max_consecutive = max_consecutive
+        self.num_skipped = 0
+        self._consecutive = 0
+        self._handles: list = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Watch the model's losses and the optimizer's steps.
+
+        Args:
+            runner (Runner): The runner, its model and optimizer.
+        """
+        self.after_train(runner)
+        wrapper = runner.optim_wrapper
+        if not isinstance(wrapper, OptimWrapper):
+            runner.logger.warning(
+                'NonFiniteHook does not guard training with '
+                f'{type(wrapper).__name__}, only with OptimWrapper.')
+            return
+        self._scaled = hasattr(wrapper, 'loss_scaler')
+        self._statistics = _running_statistics(runner.model)
+        self._saved = [x.clone() for x in self._statistics]
+        self._clear()
+        self._handles = [
+            runner.model.register_forward_hook(self._note_loss),
+            wrapper.optimizer.register_step_pre_hook(self._check_step)
+        ]
+
+    def after_train(self, runner: Runner) -> None:
+        """Watch no more.
+
+        Args:
+            runner (Runner): Not used.
+        """
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def _clear(self) -> None:
+        """Begin to watch the iterations of one optimizer step."""
+        self._batches: list = []
+        self._loss: Tensor | None = None
+        self._finite: bool | None = None
+        self._bad_gradients: list[int] = []
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: Any = None) -> None:
+        """Keep BatchNorm's statistics.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Not used.
+            data_batch (Any): The batch.
+        """
+        if not self._handles:
+            return
+        if not self._batches and self._saved:
+            torch._foreach_copy_(self._saved, self._statistics)
+        self._batches.append(data_batch)
+
+    @torch.no_grad()
+    def _note_loss(self, model: nn.Module, args: tuple, outputs: Any) -> None:
+        """Add up the losses of the iterations of a step, on the device."""
+        if not isinstance(outputs, dict) or not self._batches:
+            return
+        losses = [
+            x.detach().float().mean() for name, value in outputs.items()
+            if 'loss' in name
+            for x in (value if isinstance(value, list | tuple) else [value])
+            if isinstance(x, Tensor)
+        ]
+        if losses:
+            loss = torch.stack(losses).sum()
+            self._loss = loss if self._loss is None else self._loss + loss
+
+    @torch.no_grad()
+    def _check_step(self, optimizer: Optimizer, args: tuple,
+                    kwargs: dict) -> None:
+        """Take the gradients away from a step that must not be taken.
+
+        Optimizers pass over parameters without a gradient; so neither the
+        weights nor their moments, decay or counts of steps change.
+        """
+        params = [
+            p for group in optimizer.param_groups for p in group['params']
+            if p.grad is not None
+        ]
+        total = get_total_norm([p.grad for p in params])
+        if self._loss is not None:
+            total = total + self._loss.to(total.device)
+        finite = total.isfinite().to(torch.uint8)
+        all_reduce(finite, 'min')
+        self._finite = bool(finite)
+        if self._finite:
+            return
+        self._bad_gradients = [
+            id(p) for p in params if not p.grad.isfinite().all()
+        ]
+        for param in params:
+            param.grad = None
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        """Report a step that was not taken.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Not used.
+            data_batch (Any): Not used.
+            outputs (dict, optional): The losses by name.
+
+        Raises:
+            RuntimeError: Training must end.
+        """
+        if not self._handles or not runner.optim_wrapper.should_update():
+            return
+        # A scaler that finds an infinity does not call the optimizer.
+        if self._finite is False or (self._finite is None and self._scaled):
+            self._after_skip(runner, outputs or {})
+        else:
+            self._consecutive = 0
+        self._clear()
+
+    def _after_skip(self, runner: Runner, outputs: dict) -> None:
+        """Restore, report, and perhaps end training, on all ranks alike."""
+        self._consecutive += 1
+        ranks = all_gather_object(self._describe(runner, outputs))
+        persists = self._consecutive >= self.max_consecutive
+        expected = self._scaled and all(x['loss_finite'] for x in ranks)
+        if expected and not persists:
+            return
+        if self._saved:
+            torch._foreach_copy_(self._statistics, self._saved)
+        self.num_skipped += 1
+        text = sentence(runner.iter + 1, ranks)
+        if is_main_process():
+            runner.logger.error(f'{text} The optimizer step is skipped.')
+            write_report(
+                Path(runner.log_dir) / 'non_finite.jsonl', runner.iter + 1,
+                ranks)
+        if ranks[0]['bad_weights']:
+            raise RuntimeError(
+                f'{text} The weights are not finite any more, the first being '
+                f'{ranks[0]["bad_weights"][0]}, so that nothing can be '
+                'learned: go on from the last checkpoint (--resume) with a '
+                'lower learning rate or clipped gradients '
+                '(optim_wrapper.clip_grad).')
+        if self.action == 'stop' or persists:
+            raise RuntimeError(
+                f'{text} It is step {self._consecutive} in a row, and '
+                f'NonFiniteHook with action={self.action!r} and '
+                f'max_consecutive={self.max_consecutive} ends training: look '
+                'at the images, lower the learning rate, clip the gradients '
+                '(optim_wrapper.clip_grad), or train without --amp.')
+
+    def _describe(self, runner: Runner, outputs: dict) -> dict:
+        losses = {k: v.item() for k, v in outputs.items() if 'loss' in k}
+        finite = self._loss is None or bool(self._loss.isfinite())
+        return describe_step(runner.model, self._batches, losses, finite,
+                             self._bad_gradients)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse to save what cannot be trained any more.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): What is about to be saved.
+
+        Raises:
+            RuntimeError: A weight or a buffer is not finite.
+        """
+        for name, value in checkpoint['state_dict'].items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise RuntimeError(
+                    f'The checkpoint of iteration {runner.iter + 1} is not '
+                    f'saved because {name} is not finite; the checkpoints '
+                    'before it are kept: go on from the last one (--resume) '
+                    'with a lower learning rate.')
+
+
+def _running_statistics(model: nn.Module) -> list[Tensor]:
+    """Means and variances of every BatchNorm layer."""
+    return [
+        x for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+        for x in (module.running_mean, module.running_var)
+    ]
