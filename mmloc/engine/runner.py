@@ -12,6 +12,7 @@ from torch import nn
 
 from .checkpoint_files import check_resumable, find_checkpoint, replacing
 from .loops import ResumableLoop
+from .slurm import set_env_from_slurm
 
 #: The parts of mmengine that have a form in mmloc which loses nothing when a
 #: training is stopped.
@@ -47,14 +48,17 @@ class Runner(MMEngineRunner):
             env_cfg (dict): As in mmengine.
 
         Raises:
-            ValueError: If there is no GPU and the launcher is not 'pytorch'.
+            ValueError: If there is no GPU and the launcher is neither
+                'pytorch' nor 'slurm'.
         """
         if self.on_cpus and not torch_dist.is_initialized():
-            if self.launcher != 'pytorch':
+            if self.launcher == 'slurm':
+                set_env_from_slurm()
+            elif self.launcher != 'pytorch':
                 raise ValueError(
                     f'launcher {self.launcher!r} needs a GPU and none is '
                     "visible; on CPUs use launcher 'pytorch' "
-                    '(tools/dist_train.sh)')
+                    "(tools/dist_train.sh) or 'slurm' (tools/slurm_train.sh)")
             torch_dist.init_process_group('gloo')
         super().setup_env(env_cfg)
 

@@ -6,11 +6,17 @@ from torch import nn
 from mmloc.engine import Runner
 
 
-@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
-def test_only_torchrun_starts_processes_on_cpus(
-        launcher, tmp_path, monkeypatch):
+@pytest.mark.parametrize(('launcher', 'sentence'), [
+    ('mpi', r'needs a GPU.*dist_train\.sh'),
+    ('slurm', r'no SLURM_PROCID and SLURM_NTASKS .*slurm_train\.sh'),
+])
+def test_launchers_that_start_no_process_on_cpus(
+        launcher, sentence, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(ValueError, match=r'needs a GPU.*dist_train\.sh'):
+    monkeypatch.delenv('SLURM_PROCID', raising=False)
+    monkeypatch.delenv('SLURM_NTASKS', raising=False)
+    monkeypatch.setenv('SLURM_LOCALID', '0')
+    with pytest.raises(ValueError, match=sentence):
         Runner(nn.Linear(1, 1), str(tmp_path), launcher=launcher)
 
 
