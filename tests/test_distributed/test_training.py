@@ -1,21 +1,13 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-"""Training steps of several processes against those of one.
-
-The model is wrapped by the runner, so DDP averages the gradients. BatchNorm
-uses its running statistics where results are compared: its batches are
-those of a process.
-"""
+"""Training steps of several processes, wrapped by the runner in DDP."""
 from itertools import chain
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dist import get_rank, is_distributed
-from mmengine.model import revert_sync_batchnorm
 
 from mmloc.engine import Runner
-from mmloc.registry import MODELS
 
 from ..test_models import test_insloc, test_soco
 
@@ -28,16 +20,21 @@ STEPS = {
 }
 
 
-def build(method, **kwargs):
+def build(method):
     if method == 'insloc':
-        return test_insloc.build(**kwargs)
-    if method == 'soco':
-        return test_soco.build(**kwargs)
-    cfg = Config.fromfile(test_soco.CONFIGS / method).model
-    cfg.target.total_steps = 10
-    model = MODELS.build(cfg)
-    model.init_weights()
-    return revert_sync_batchnorm(model)
+        return test_insloc.build()
+    if method == 'soco-assigned-levels':
+        return test_soco.build(roi_extractor=dict(
+            type='mmloc.AssignedLevelRoIExtractor',
+            thresholds=(14, 28, 42, 64)))
+    return test_soco.build(PAIRS[method])
+
+
+PAIRS = {
+    'soco': test_soco.STAR[:2],
+    'soco-assigned-levels': test_soco.STAR[:2],
+    'soco-star': test_soco.STAR,
+}
 
 
 def join(batches):
@@ -59,7 +56,7 @@ def make_batch(method, counts, seed):
             label += 50
         return inputs, samples
     return join([
-        test_soco.make_batch(num=1, k=k, seed=10 * seed + i)
+        test_soco.make_batch(PAIRS[method], 1, k, seed=10 * seed + i)
         for i, k in enumerate(counts)
     ])
 
@@ -72,13 +69,17 @@ def to_double(inputs, samples):
     return {view: x.double() for view, x in inputs.items()}, samples
 
 
-def train(method, counts_of_steps, work_dir, **kwargs):
+def train(method, counts_of_steps, work_dir, training=False):
     """Make a step for each list of lists of counts.
 
     Without a process group the lists of a step make one batch, in one they
-    are those of the ranks.
+    are those of the ranks. Unless ``training``, BatchNorm uses its running
+    statistics, so that a result does not depend on who shares its batch.
+
+    Returns:
+        tuple: The loss of each step, the gradients of each, and the state.
     """
-    model = build(method, **kwargs).double().eval()
+    model = build(method).double().train(training)
     if is_distributed():
         model = Runner(model, work_dir, launcher='pytorch').model
         assert isinstance(model, torch.nn.parallel.DistributedDataParallel)
@@ -130,3 +131,22 @@ def test_steps_are_those_of_one_process(
     if method == 'insloc':
         boxes = sum(sum(map(sum, step)) for step in steps)
         assert state['head.queue.pointer'] == [boxes % 7]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'method', ['insloc', 'soco-star', 'soco-assigned-levels'])
+def test_ranks_without_boxes_take_part(method, in_processes, tmp_path):
+    """DDP waits for the gradient of every parameter from every rank."""
+    steps = [[(2, 1), (0, 0)], [(0, 0), (1, 3)], [(0, 2), (3, 1)]]
+    ranks = in_processes(2, train, method, steps, str(tmp_path), True)
+    (losses, grads, state), (_, other_grads, other_state) = ranks
+    assert np.isfinite(losses).all()
+    assert grads.keys() == other_grads.keys()
+    assert sum(name.startswith('1.') for name in grads) == len(
+        [n for n, p in build(method).named_parameters() if p.requires_grad])
+    for name, value in state.items():
+        assert np.isfinite(value).all(), name
+        # The statistics are those of a rank's own batches.
+        if 'running_' not in name:
+            assert np.array_equal(value, other_state[name]), name

@@ -2,6 +2,8 @@
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmloc.registry import HOOKS
 
@@ -33,12 +35,19 @@ class TargetScheduleHook(Hook):
             runner (Runner): The runner, its model and optimizer.
 
         Raises:
-            ValueError: If the model's config has another interval.
+            ValueError: If the model's config has another interval, or each
+                process holds a part of the weights only.
         """
-        model = runner.model
+        wrapper = model = runner.model
         model = model.module if is_model_wrapper(model) else model
         if not hasattr(model, 'target'):
             return
+        if _is_sharded(wrapper):
+            raise ValueError(
+                f'{type(wrapper).__name__} splits the weights over the '
+                'processes, and the momentum target cannot follow weights '
+                'that are not there; use DDP, or stage 1 or 2 of ZeRO, which '
+                'split gradients and optimizer only')
         # Only the simple wrappers accumulate, and have no public name for it.
         steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         if model.target.interval not in (1, steps):
@@ -56,3 +65,13 @@ class TargetScheduleHook(Hook):
             runner.logger.info(
                 f'Gradients accumulate over {steps} iterations: the target '
                 f'network is updated every {steps} iterations too.')
+
+
+def _is_sharded(model: nn.Module) -> bool:
+    """Tell wrappers under which updates of the target would get lost.
+
+    Stage 3 of ZeRO leaves empty tensors in place of the weights outside of
+    the layers' own passes; averaging these would change nothing, unnoticed.
+    """
+    return isinstance(model, FullyShardedDataParallel) or any(
+        param.numel() == 0 for param in model.parameters())
