@@ -177,7 +177,7 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
         """Say so even where no hook takes the list."""
         if len(self.unreadable) == 1:
             print_log(
-                f'Image skipped: {error} Others will be counted and listed, '
-                'not logged one by one.',
+                f'Image skipped: {error.img_path!r} {error.reason}. Others '
+                'will be counted and listed, not logged one by one.',
                 logger='current',
                 level=logging.WARNING)

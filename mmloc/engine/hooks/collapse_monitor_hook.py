@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import math
 from typing import Any
 
 import torch
@@ -121,6 +122,8 @@ class CollapseMonitorHook(Hook):
             name: (x.mean() if name.endswith('_sim') else x.min()).item()
             for name, x in values.items()
         }
+        if not all(map(math.isfinite, scalars.values())):
+            return  # the business of NonFiniteHook
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f'train/{name}', value)
         if runner.iter >= self.begin:

@@ -32,8 +32,8 @@ class NonFiniteHook(Hook):
     before the first of the iterations that share the step). What the forward
     pass does to a momentum target and a queue of keys stands: the target has
     moved towards online weights that are finite, and a queue keeps old
-    features in place of those that are not finite. A checkpoint with a weight
-    or buffer that is not finite is never saved.
+    features in place of those that are not finite. A checkpoint with a NaN in
+    its weights or buffers is never saved.
 
     With a loss scaler (``AmpOptimWrapper``) infinite gradients are part of
     the search for a scale and the scaler skips those steps itself. They are
@@ -236,15 +236,15 @@ class NonFiniteHook(Hook):
             checkpoint (dict): What is about to be saved.
 
         Raises:
-            RuntimeError: A weight or a buffer is not finite.
+            RuntimeError: A weight or a buffer is NaN.
         """
         for name, value in checkpoint['state_dict'].items():
-            if value.is_floating_point() and not value.isfinite().all():
+            if isinstance(value, Tensor) and value.isnan().any():
                 raise RuntimeError(
                     f'The checkpoint of iteration {runner.iter + 1} is not '
-                    f'saved because {name} is not finite; the checkpoints '
-                    'before it are kept: go on from the last one (--resume) '
-                    'with a lower learning rate.')
+                    f'saved because {name} holds NaN; the checkpoints before '
+                    'it are kept: go on from the last one (--resume) with a '
+                    'lower learning rate.')
 
 
 def _running_statistics(model: nn.Module) -> list[Tensor]:

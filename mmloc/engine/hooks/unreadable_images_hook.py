@@ -117,8 +117,8 @@ class UnreadableImagesHook(Hook):
         if len(news) > _NUM_SHOWN:
             shown += f'\n  and {len(news) - _NUM_SHOWN} more'
         runner.logger.warning(
-            f'Skipped {len(news)} images that cannot be read, '
-            f'{len(self.images)} so far:{shown}')
+            f'Skipped images that cannot be read, {len(self.images)} so far, '
+            f'the new ones being:{shown}')
         try:
             with open(self._list_file(runner), 'a', encoding='utf-8',
                       errors='surrogateescape') as file:
