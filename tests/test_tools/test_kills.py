@@ -17,6 +17,7 @@ import pytest
 import torch
 from mmengine.fileio import LocalBackend
 
+from mmloc.engine.checkpoint_files import check_resumable
 from mmloc.proposals import write_proposals
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -258,9 +259,11 @@ def test_killed_trainings_end_alike(config, tmp_path):
         work_dir = tmp_path / f'killed{trainings}'
         while todo and interrupt(config, work_dir, rng, todo[0]):
             if todo.pop(0) not in ('any', 'saving'):
-                saved = torch.load(work_dir / 'interrupted.pth',
-                                   weights_only=True)['meta']
+                marked = (work_dir / 'last_checkpoint').read_text()
+                saved = torch.load(marked, weights_only=True)['meta']
                 assert saved['iter'] == max(losses(work_dir))
+            for path in work_dir.glob('*.pth'):
+                check_resumable(str(path))
         if not todo:
             assert run(config, work_dir) == 0
         assert_same_training(work_dir, reference)

@@ -58,9 +58,11 @@ class CheckpointHook(MMEngineCheckpointHook):
                 f'max_failures must be at least 1, got {max_failures}')
         self.max_failures = max_failures
         self._failures = 0
+        self._saved_iter = None
 
     def interrupt(self, runner: Runner) -> None:
-        """Save ``interrupted.pth`` at the end of an iteration.
+        """Save ``interrupted.pth`` at the end of an iteration, unless it has
+        just been saved.
 
         Args:
             runner (Runner): The runner.
@@ -68,8 +70,9 @@ class CheckpointHook(MMEngineCheckpointHook):
         Raises:
             CheckpointWriteError: It could not be written.
         """
-        meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
-        self._write(runner, 'interrupted.pth', meta, by_epoch=False)
+        if self._saved_iter != runner.iter + 1:
+            meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
+            self._write(runner, 'interrupted.pth', meta, by_epoch=False)
 
     def _save_checkpoint(self, runner: Runner) -> None:
         with self._surviving(runner):
@@ -111,6 +114,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             by_epoch=by_epoch,
             backend_args=self.backend_args,
             **self.args)
+        self._saved_iter = meta['iter']
         if not is_main_process():
             return
         with replacing(Path(runner.work_dir, 'last_checkpoint')) as marker:

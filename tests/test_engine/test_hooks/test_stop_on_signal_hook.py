@@ -41,7 +41,8 @@ class Model(BaseModel):
         return dict(loss=(self.weight * len(x)).sum())
 
 
-def make(work_dir, dataset=None, accumulate=1, num_workers=0, **hook):
+def make(work_dir, dataset=None, accumulate=1, num_workers=0, by_epoch=True,
+         **hook):
     make.count += 1
     return Runner(
         Model(), str(work_dir), experiment_name=f'signals_{make.count}',
@@ -53,7 +54,8 @@ def make(work_dir, dataset=None, accumulate=1, num_workers=0, **hook):
         optim_wrapper=dict(
             optimizer=dict(type='SGD', lr=0.1),
             accumulative_counts=accumulate),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
+        default_hooks=dict(checkpoint=dict(
+            type='CheckpointHook', interval=1, by_epoch=by_epoch)),
         custom_hooks=[dict(type='mmloc.StopOnSignalHook', **hook)],
         randomness=dict(seed=0))
 
@@ -86,6 +88,16 @@ def test_saves_and_leaves(number, accumulate, done, tmp_path):
         rest.train()
         assert rest.iter == whole.iter == 8
         assert torch.equal(rest.model.weight, whole.model.weight)
+
+
+def test_what_has_just_been_saved_is_not_saved_again(tmp_path):
+    runner = make(tmp_path, Signalling(at=2), by_epoch=False)
+    with pytest.raises(SystemExit):
+        runner.train()
+    assert sorted(x.name for x in tmp_path.glob('*.pth')) == [
+        'iter_1.pth', 'iter_2.pth']
+    marked = (tmp_path / 'last_checkpoint').read_text()
+    assert marked == str(tmp_path / 'iter_2.pth')
 
 
 def test_signals_and_code_can_be_chosen(tmp_path):
@@ -128,7 +140,7 @@ def test_a_stuck_worker_can_be_ended(tmp_path):
     assert worker.is_alive()
     time.sleep(0.5)  # it is asleep by now
     worker.terminate()
-    worker.join(5)
+    worker.join(60)
     assert worker.exitcode == 0
 
 
