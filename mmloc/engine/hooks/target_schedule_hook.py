@@ -68,7 +68,7 @@ class TargetScheduleHook(Hook):
 
 
 def _is_sharded(model: nn.Module) -> bool:
-    """Tell wrappers under which updates of the target would get lost.
+    """Tell wrappers under which updates of the target fail or get lost.
 
     Stage 3 of ZeRO leaves empty tensors in place of the weights outside of
     the layers' own passes; averaging these would change nothing, unnoticed.
