@@ -14,6 +14,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .numbers import plain_number
+
 _NAME = re.compile(r'ratio(?P<ratio>\d+(?:\.\d+)?)'
                    r'(?:size(?P<low>\d\d)(?P<high>\d\d))?(?P<post>post)?')
 
@@ -76,25 +78,32 @@ class BoxRule:
             None, any.
         min_size (float): Smallest ``sqrt(w * h) / sqrt(W * H)``. Defaults to
             0.
-        max_size (float): Largest ``sqrt(w * h) / sqrt(W * H)``. Defaults to
-            infinity.
+        max_size (float, optional): Largest ``sqrt(w * h) / sqrt(W * H)``.
+            Defaults to None, any.
+
+    Numbers of any type become floats, so that equal rules are equal
+    wherever they are compared or stored.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, infinite or none.
     """
-    min_side: float = 32
+    min_side: float = 32.
     max_ratio: float | None = None
     min_size: float = 0.
-    max_size: float = math.inf
+    max_size: float | None = None
 
     def __post_init__(self) -> None:
-        if self.min_side < 0:
-            raise ValueError(f'min_side is {self.min_side!r}, expected a '
-                             'number of pixels, 0 or more.')
-        if self.max_ratio is not None and self.max_ratio < 1:
-            raise ValueError(f'max_ratio is {self.max_ratio!r}, expected 1 or '
-                             'more: the longer side divided by the shorter.')
-        if not 0 <= self.min_size <= self.max_size:
+        for name, low, expected in (
+            ('min_side', 0, 'a number of pixels, 0 or more'),
+            ('max_ratio', 1, 'None or a number, 1 or more: the longer side '
+             'divided by the shorter'),
+            ('min_size', 0, 'a number, 0 or more'),
+            ('max_size', 0, 'None or a number, 0 or more')):
+            value = getattr(self, name)
+            if value is not None or not name.startswith('max'):
+                value = plain_number(name, value, expected, low)
+                object.__setattr__(self, name, value)
+        if self.max_size is not None and self.min_size > self.max_size:
             raise ValueError(f'min_size is {self.min_size!r} and max_size '
                              f'{self.max_size!r}, expected '
                              '0 <= min_size <= max_size.')
@@ -110,8 +119,9 @@ class BoxRule:
         Returns:
             np.ndarray: (n, ), bool.
         """
+        high = math.inf if self.max_size is None else self.max_size
         kept = side_at_least(boxes, self.min_side) & relative_size_within(
-            boxes, width, height, self.min_size, self.max_size)
+            boxes, width, height, self.min_size, high)
         if self.max_ratio is not None:
             kept &= ratio_at_most(boxes, self.max_ratio)
         return kept
@@ -135,7 +145,11 @@ def parse_rule(rule: str | Mapping | Sequence[Mapping]) -> tuple[BoxRule, ...]:
     """
     if isinstance(rule, str):
         return _parse_name(rule)
-    rules = [rule] if isinstance(rule, Mapping) else list(rule)
+    rules = [rule] if isinstance(rule, Mapping) else rule
+    if not isinstance(rules, Sequence) or not all(
+            isinstance(numbers, Mapping) for numbers in rules):
+        raise ValueError(f'The rule is {rule!r}, expected a name, a dict of '
+                         'numbers or a list of such dicts.')
     known = [field.name for field in fields(BoxRule)]
     for numbers in rules:
         unknown = set(numbers).difference(known)

@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from .numbers import plain_number
+
 
 def selective_search(img: np.ndarray,
                      scale: float = 300.,
@@ -46,14 +48,14 @@ def selective_search(img: np.ndarray,
             out of range.
     """
     _check_image(img)
-    check_parameters(scale, sigma, min_size, max_side)
+    params = check_parameters(scale, sigma, min_size, max_side)
     height, width = img.shape[:2]
-    img = _bounded(img, max_side)
+    img = _bounded(img, params.pop('max_side'))
     # Only who computes boxes waits for the compiler to be imported.
     from .felzenszwalb import felzenszwalb
     from .grouping import group_regions
     from .regions import describe_regions
-    labels = felzenszwalb(img, scale, sigma, min_size)
+    labels = felzenszwalb(img, **params)
     boxes, _ = group_regions(*describe_regions(img, labels), labels.size)
     boxes = boxes.astype(np.float32)
     if img.shape[:2] != (height, width):
@@ -63,23 +65,25 @@ def selective_search(img: np.ndarray,
 
 
 def check_parameters(scale: float, sigma: float, min_size: int,
-                     max_side: int | None) -> None:
+                     max_side: int | None) -> dict:
     """Check parameters of :func:`selective_search` before there is an image.
 
+    Returns:
+        dict: The four by their names, as floats and ints of Python.
+
     Raises:
-        ValueError: One is out of range.
+        ValueError: One is out of range, not finite, no number or, in pixels,
+            not whole.
     """
-    for name, value, good in (
-        ('scale', scale, 'positive number'),
-        ('sigma', sigma, 'number, 0 or more'),
-        ('min_size', min_size, 'number of pixels, 0 or more'),
-        ('max_side', max_side, 'positive number of pixels or None'),
-    ):
-        if name == 'max_side' and value is None:
-            continue
-        lowest = 0 if '0 or more' in good else np.nextafter(0, 1)
-        if not lowest <= value < np.inf:
-            raise ValueError(f'{name} is {value!r}, expected a {good}.')
+    return dict(
+        scale=plain_number('scale', scale, 'a positive number',
+                           np.nextafter(0, 1)),
+        sigma=plain_number('sigma', sigma, 'a number, 0 or more'),
+        min_size=plain_number('min_size', min_size, 'a whole number of '
+                              'pixels, 0 or more', whole=True),
+        max_side=None if max_side is None else plain_number(
+            'max_side', max_side, 'a positive whole number of pixels or '
+            'None', 1, whole=True))
 
 
 def _check_image(img: np.ndarray) -> None:

@@ -77,7 +77,8 @@ def test_file_and_report(folder, tmp_path):
     assert report['boxes'] == file.num_boxes > 9
     assert file.params == dict(
         method='selective_search', scale=300., sigma=.9, min_size=20,
-        max_side=None, rule=dict(min_side=12))
+        max_side=None, rule=[dict(min_side=12., max_ratio=None, min_size=0.,
+                                  max_size=None)])
     for name, width, height, boxes in file:
         results = _search()(LoadImage()(dict(img_path=str(folder / name))))
         assert (height, width) == results['img_shape']

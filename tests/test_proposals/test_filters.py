@@ -1,4 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -48,6 +51,15 @@ def test_numbers():
         BoxRule(min_side=32, max_ratio=3, min_size=0.3, max_size=0.8), )
 
 
+def test_equal_rules_are_equal():
+    assert parse_rule('ratio3') == parse_rule(
+        dict(max_ratio=np.int64(3), min_side=32.0, max_size=None))
+    assert repr(BoxRule(min_side=np.float64(8), min_size=-0.0)) == repr(
+        BoxRule(min_side=8, min_size=0))
+    assert json.dumps(asdict(BoxRule(max_ratio=np.float32(2))),
+                      allow_nan=False)
+
+
 def test_boxes_without_area():
     boxes = np.float32([[5, 5, 5, 5], [5, 5, 5, 9], [5, 5, 9, 5]])
     assert len(filter_proposals(boxes, 10, 10, dict(min_side=0))) == 3
@@ -63,6 +75,13 @@ def test_boxes_without_area():
     ('ratio3size0803', 'min_size is 0.8'),
     (dict(side=3), 'side'),
     (dict(min_side=-1), 'min_side is -1'),
+    (dict(min_side='9'), "min_side is '9'"),
+    (dict(min_side=None), 'min_side is None'),
+    (dict(min_side=True), 'min_side is True'),
+    (dict(max_ratio=float('nan')), 'max_ratio is nan'),
+    (dict(max_size=float('inf')), 'max_size is inf'),
+    (['ratio3'], "['ratio3']"),
+    (3, 'rule is 3'),
     ([], 'empty list'),
 ])
 def test_mistakes(rule, said):

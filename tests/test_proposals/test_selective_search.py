@@ -113,11 +113,12 @@ def test_images_that_are_refused(img, error, said):
 
 @pytest.mark.parametrize('wrong', [
     dict(scale=0), dict(scale=float('nan')), dict(scale=float('inf')),
-    dict(sigma=-1), dict(min_size=-1), dict(max_side=0)])
+    dict(scale='300'), dict(sigma=-1), dict(min_size=-1), dict(min_size=20.5),
+    dict(max_side=0), dict(max_side=99.5), dict(max_side='500')])
 def test_parameters_that_are_refused(wrong):
     name, value = next(iter(wrong.items()))
     settings = dict(scale=300, sigma=0.9, min_size=100, max_side=None)
-    check_parameters(**settings)
+    assert check_parameters(np.float64(300), 0.9, 100.0, None) == settings
     with pytest.raises(ValueError, match=f'{name} is {value!r}, expected'):
         check_parameters(**{**settings, **wrong})
 

@@ -39,7 +39,7 @@ def test_run_and_merge(generate, capsys, tmp_path):
     assert 'for they are unreadable: 1\n  details: ' in said.out
     assert '3/3' in said.err  # progress
     file = ProposalFile(tmp_path / 'whole.mmprop')
-    assert file.params['rule'] == dict(min_side=2)
+    assert [numbers['min_side'] for numbers in file.params['rule']] == [2.0]
     assert (file.params['scale'], file.params['min_size']) == (50., 10)
     assert file.num_boxes
 

@@ -184,15 +184,11 @@ class GenerateProposals(_AddProposals):
                  | Sequence[Mapping] = 'ratio3size0308post',
                  on_empty: str = 'skip') -> None:
         super().__init__(on_empty)
-        check_parameters(scale, sigma, min_size, max_side)
-        self.params = dict(
-            scale=float(scale), sigma=float(sigma), min_size=int(min_size),
-            max_side=max_side)
-        self.rule = rule
+        self.params = check_parameters(scale, sigma, min_size, max_side)
         # However a rule is written, the same boxes are found again.
-        rules = [asdict(numbers) for numbers in parse_rule(rule)]
+        self.rule = [asdict(numbers) for numbers in parse_rule(rule)]
         self.cache = None if cache_dir is None else ProposalCache(
-            cache_dir, dict(self.params, rule=rules))
+            cache_dir, dict(self.params, rule=self.rule))
 
     def boxes_of(self, results: dict) -> np.ndarray:
         """Look up or compute the boxes of an image.

@@ -100,7 +100,8 @@ def test_generated_boxes(tmp_path, picture, monkeypatch):
     assert not calls
     # Written otherwise, the same parameters find the same boxes.
     same = GenerateProposals(
-        str(tmp_path), 50.0, 0.5, 20, rule=dict(max_ratio=3.0))
+        str(tmp_path), np.float32(50), 0.5, 20.0,
+        rule=dict(max_ratio=3.0, min_side=np.int64(32)))
     assert same.cache.folder == generate.cache.folder
     for changes in (dict(scale=51), dict(rule='ratio2'), dict(max_side=100)):
         other = GenerateProposals(str(tmp_path), **dict(settings, **changes))
