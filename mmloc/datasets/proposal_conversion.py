@@ -11,6 +11,7 @@ from mmloc.proposals import ProposalFile, write_proposals
 from mmloc.proposals.coco_format import read_coco, sniff_json, write_coco
 from mmloc.proposals.file_layout import SUFFIX, Proposals
 from mmloc.proposals.formats import (
+    as_stored,
     read_detreg,
     read_soco,
     write_detreg,
@@ -48,9 +49,10 @@ def convert_proposals(source: str,
             to None: told by its suffix and the first key of a json.
         to (str, optional): Form of ``out``. Defaults to None: told by its
             suffix.
-        images (str, optional): The images of a 'soco' or 'detreg' source,
-            which stores neither folders nor sizes: a folder, a zip, a .txt
-            list or a COCO .json. Defaults to None.
+        images (str, optional): The images of 'soco' or 'detreg', which
+            store neither folders nor sizes, and boxes in pixels of the
+            image without its EXIF orientation: a folder, a zip, a .txt list
+            or a COCO .json. Defaults to None.
         img_prefix (str): Folder that the names of a list start from.
             Defaults to ''.
         overwrite (bool): Whether to replace ``out``. Defaults to False.
@@ -71,18 +73,18 @@ def convert_proposals(source: str,
             f'{source!r} is {form} and {out!r} shall be {to}, but exactly '
             f'one of them must be mmprop: go by way of a {SUFFIX} file.')
     refuse_existing(out, overwrite)
+    other, path = (to, out) if form == 'mmprop' else (form, source)
+    if other != 'coco' and not images:
+        raise ValueError(
+            f'{path!r} is {other}, which stores neither folders nor image '
+            'sizes nor turned images: name its images by --images.')
+    infos = {} if other == 'coco' else _list_images(images, img_prefix)
     if form == 'mmprop':
-        return _export(source, out, to, overwrite, track)
-    params = {}
+        return _export(source, out, to, infos, overwrite, track)
+    params, num = {}, len(infos)
     if form == 'coco':
         params, num, records = read_coco(source)
-    elif not images:
-        raise ValueError(
-            f'{source!r} is {form}, which stores neither folders nor image '
-            'sizes: name its images by --images.')
     else:
-        infos = _list_images(images, img_prefix)
-        num = len(infos)
         reader = read_soco if form == 'soco' else read_detreg
         records = reader(source, infos, lambda name: image_size(infos[name]))
     params = params or dict(
@@ -91,19 +93,32 @@ def convert_proposals(source: str,
                            overwrite)
 
 
-def _export(source: str, out: str, to: str, overwrite: bool,
-            track: Track) -> int:
+def _export(source: str, out: str, to: str, infos: dict[str, dict],
+            overwrite: bool, track: Track) -> int:
     """Write a proposal file in another form; returns the number of images."""
     proposals = ProposalFile(source)
     num = len(proposals)
     if to == 'detreg':
-        write_detreg(out, track(proposals, num, 'images'))
+        write_detreg(out, track(_stored(proposals, infos), num, 'images'))
     elif to == 'soco':
-        write_soco(out, track(proposals, num, 'images'), overwrite)
+        write_soco(
+            out, track(_stored(proposals, infos), num, 'images'), overwrite)
     else:
         write_coco(out, _Tracked(proposals, track), proposals.params,
                    overwrite)
     return num
+
+
+def _stored(proposals: ProposalFile,
+            infos: dict[str, dict]) -> Iterator[Proposals]:
+    """Records in pixels of the images as they are stored."""
+    for record in proposals:
+        if record.name not in infos:
+            raise ValueError(
+                f'{record.name!r} of {proposals.path!r} is not among the '
+                f'{len(infos)} images of --images, expected those that the '
+                'file was made from.')
+        yield as_stored(record, image_size(infos[record.name]))
 
 
 class _Tracked:

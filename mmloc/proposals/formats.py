@@ -9,7 +9,8 @@ detreg  a folder with ``stem.npy`` for each image, (n, 4) float32, xyxy;
 
 The stem is the file name up to its first dot. Neither folders nor image
 sizes are stored, so that reading takes the list of images. Pixels are those
-of the image as stored, without its EXIF orientation; x2 is x + w.
+of the image as stored, without its EXIF orientation; x2 is x + w, the last
+column of the box.
 
 Readers yield :class:`Proposals` one at a time, to be passed on to
 :func:`write_proposals`; writers take a :class:`ProposalFile`.
@@ -67,7 +68,7 @@ def read_soco(path: str, names: Iterable[str],
         if name is None:
             num_strange += 1
         else:
-            yield _upright(name, boxes, size_of(name))
+            yield turned(name, boxes, size_of(name))
     if waiting:
         raise ValueError(
             f'{path!r} holds no entry for {len(waiting)} of the images, the '
@@ -114,12 +115,14 @@ def read_detreg(folder: str, names: Iterable[str],
         except (ValueError, EOFError) as error:
             raise ValueError(f'{path!r} is no array of numbers ({error}); '
                              'make it again.') from error
-        yield _upright(name, boxes, size_of(name))
+        yield turned(name, boxes, size_of(name))
 
 
 def write_soco(path: str, proposals: Iterable[Proposals],
                overwrite: bool = False) -> None:
     """Write SoCo's json, which keeps neither folders nor image sizes.
+
+    Boxes are written as they are: give those of :func:`as_stored`.
 
     Args:
         path (str): The json.
@@ -141,6 +144,8 @@ def write_soco(path: str, proposals: Iterable[Proposals],
 
 def write_detreg(folder: str, proposals: Iterable[Proposals]) -> None:
     """Write a folder of .npy files, which keep neither folders nor sizes.
+
+    Boxes are written as they are: give those of :func:`as_stored`.
 
     Args:
         folder (str): A new folder; it appears when it is complete.
@@ -181,12 +186,20 @@ def _by_stem(names: Iterable[str]) -> dict[str, str]:
     return seen
 
 
-def _upright(name: str, boxes: np.ndarray,
-             stored: tuple[int, int, int]) -> Proposals:
+def turned(name: str, boxes: np.ndarray,
+           stored: tuple[int, int, int]) -> Proposals:
     """Turn boxes of an image as stored to those of the upright image.
 
     The other projects' code ignores the orientation that a camera noted in
     the EXIF data; mmloc's loader applies it.
+
+    Args:
+        name (str): Of the image.
+        boxes (np.ndarray): (n, 4), x2 and y2 being the last column and row.
+        stored (tuple[int, int, int]): What :data:`SizeOf` gives.
+
+    Returns:
+        Proposals: Of the upright image.
     """
     width, height, orientation = stored
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
@@ -194,9 +207,36 @@ def _upright(name: str, boxes: np.ndarray,
         boxes = boxes[:, [1, 0, 3, 2]]
         width, height = height, width
     if orientation in (2, 3, 6, 7):
-        boxes = np.stack((width - boxes[:, 2], boxes[:, 1],
-                          width - boxes[:, 0], boxes[:, 3]), 1)
+        boxes = np.stack((width - 1 - boxes[:, 2], boxes[:, 1],
+                          width - 1 - boxes[:, 0], boxes[:, 3]), 1)
     if orientation in (3, 4, 7, 8):
-        boxes = np.stack((boxes[:, 0], height - boxes[:, 3],
-                          boxes[:, 2], height - boxes[:, 1]), 1)
+        boxes = np.stack((boxes[:, 0], height - 1 - boxes[:, 3],
+                          boxes[:, 2], height - 1 - boxes[:, 1]), 1)
     return Proposals(name, width, height, boxes)
+
+
+def as_stored(record: Proposals, stored: tuple[int, int, int]) -> Proposals:
+    """Turn boxes of an upright image back to those of the image as stored.
+
+    Args:
+        record (Proposals): Of the upright image.
+        stored (tuple[int, int, int]): What :data:`SizeOf` gives.
+
+    Returns:
+        Proposals: Of the image as stored.
+
+    Raises:
+        ValueError: The boxes were made for an image of another size.
+    """
+    name, width, height, boxes = record
+    orientation = stored[2]
+    # All turns but those by 90 degrees undo themselves.
+    back = {6: 8, 8: 6}.get(orientation, orientation)
+    record = turned(name, boxes, (width, height, back))
+    if (record.width, record.height) != stored[:2]:
+        raise ValueError(
+            f'the proposals of {name!r} are for {width} x {height} pixels, '
+            f'but the image is stored with {stored[0]} x {stored[1]} and the '
+            f'orientation {orientation}: name the images that they were made '
+            'from, and no json with the sizes of turned images.')
+    return record

@@ -8,6 +8,7 @@ import pytest
 from mmloc.proposals.coco_format import read_coco, sniff_json, write_coco
 from mmloc.proposals.file_layout import Proposals
 from mmloc.proposals.formats import (
+    as_stored,
     read_detreg,
     read_soco,
     stem_of,
@@ -162,6 +163,11 @@ def test_boxes_follow_the_orientation(tmp_path, orientation):
     record, = read_soco(str(tmp_path / 'a.json'), ['a.png'],
                         lambda name: (*stored.size, orientation))
     assert (record.width, record.height) == upright.size
-    expected = np.sort(np.asarray(stored.crop((2, 1, 7, 4))), axis=None)
-    found = np.asarray(upright.crop(tuple(record.boxes[0].tolist())))
+    # x2 and y2 are the last column and row.
+    expected = np.sort(np.asarray(stored.crop((2, 1, 8, 5))), axis=None)
+    x1, y1, x2, y2 = record.boxes[0].tolist()
+    found = np.asarray(upright.crop((x1, y1, x2 + 1, y2 + 1)))
     np.testing.assert_array_equal(np.sort(found, axis=None), expected)
+    back = as_stored(record, (*stored.size, orientation))
+    assert back.boxes.tolist() == [[2, 1, 7, 4]]
+    assert (back.width, back.height) == stored.size

@@ -57,16 +57,18 @@ def test_soco_to_all_and_back(run):
     assert file.get('a/1.jpg').boxes.tolist() == [[1, 2, 31, 22]]
     # A strip along the upper edge stands on the right of the upright image.
     assert file.get('2.jpg')[:3] == ('2.jpg', 30, 40)
-    assert file.get('2.jpg').boxes.tolist() == [[21, 0, 30, 39]]
+    assert file.get('2.jpg').boxes.tolist() == [[20, 0, 29, 39]]
 
     run('a.mmprop coco.json --to coco')
     run('coco.json b.mmprop')
     assert Path('b.mmprop').read_bytes() == Path('a.mmprop').read_bytes()
     convert_proposals('a.mmprop', 'coco2.json', to='coco')
     assert Path('coco2.json').read_text() == Path('coco.json').read_text()
-    run('a.mmprop soco2.json --to soco')
-    assert json.loads(Path('soco2.json').read_text())['1'] == [[1, 2, 30, 20]]
-    run('a.mmprop npy --to detreg')
+    run('a.mmprop soco2.json --to soco --images images')
+    assert json.loads(Path('soco2.json').read_text()) == json.loads(
+        Path('soco.json').read_text())
+    run('a.mmprop npy --to detreg --images images')
+    assert np.load('npy/2.npy').tolist() == [[0, 0, 39, 9]]
     Path('list.txt').write_text('a/1.jpg 7\n')
     run('npy c.mmprop --images list.txt --img-prefix images')
     assert list(ProposalFile('c.mmprop').names) == ['a/1.jpg']
@@ -82,12 +84,21 @@ def test_mistakes_are_one_sentence(run):
         'soco.json a.mmprop --images nowhere': 'nowhere',
         'soco.json a.mmprop --images images --from coco': 'lists 0 images',
         'soco.json soco.json --to soco --from mmprop': 'is there already',
-        'soco.json b.json --to soco --from mmprop': 'is a json, expected',
+        'soco.json b.json --to coco --from mmprop': 'is a json, expected',
     }.items():
         assert words in run(command, EXIT_CODE).replace('\n', ' ')
     assert sorted(p.name for p in Path().iterdir()) == ['images', 'soco.json']
     run('soco.json a.mmprop --images images')
     run('soco.json a.mmprop --images images', EXIT_CODE)
+    assert 'name its images by --images' in run(
+        'a.mmprop npy --to detreg', EXIT_CODE)
+    Path('list.txt').write_text('2.jpg')
+    assert "'a/1.jpg' of 'a.mmprop' is not among the 1 images" in run(
+        'a.mmprop npy --to detreg --images list.txt --img-prefix images',
+        EXIT_CODE)
+    Image.new('L', (30, 40)).save('images/a/1.jpg')
+    assert "'a/1.jpg' are for 40 x 30 pixels, but the image" in run(
+        'a.mmprop npy --to detreg --images images', EXIT_CODE)
     run('soco.json a.mmprop --images images --overwrite')
     (Path('images') / '3.jpg').write_text('no image')
     assert 'no entry for 1 of the images' in run(

@@ -3,12 +3,14 @@
 
 Forms: mmprop (mmloc's file), soco (a json by file stem), coco (a COCO json,
 as for AlignDet), detreg (a folder of .npy files by file stem). SoCo and
-DETReg store neither folders nor sizes: name their images by --images.
+DETReg store neither folders nor sizes nor turned images: name their images by
+--images, whether they are IN or OUT.
 
 Examples:
     T=tools/dataset_tools/convert_proposals.py
     python $T train_ratio3size0308post.json train.mmprop --images data/train
     python $T train.mmprop proposals.json --to coco
+    python $T train.mmprop npy --to detreg --images data/train
 """
 import argparse
 
@@ -36,8 +38,8 @@ def parse_args() -> argparse.Namespace:
         help='form of OUT; by default told by its suffix')
     parser.add_argument(
         '--images', metavar='SOURCE',
-        help='images of a soco or detreg IN: a folder, a zip, a .txt list '
-        'or a COCO .json')
+        help='images of a soco or detreg IN or OUT: a folder, a zip, a .txt '
+        'list or a COCO .json')
     parser.add_argument(
         '--img-prefix', default='', metavar='FOLDER',
         help='folder that the names of a list start from')
