@@ -64,7 +64,13 @@ def _train(tmp_path, dataset, sampler=None, epochs=2, **loader):
         launcher='pytorch' if dist.is_initialized() else 'none',
         randomness=dict(seed=0),
         custom_hooks=[hook])
-    runner.train()
+    try:
+        runner.train()
+    finally:
+        # Else garbage collection waits 5 s for each of them.
+        iterator = runner.train_loop.dataloader._iterator
+        if hasattr(iterator, '_shutdown_workers'):
+            iterator._shutdown_workers()
     return hook
 
 
