@@ -13,7 +13,12 @@ from mmloc.utils.journal import Journal
 from mmloc.utils.processes import WorkerDiedError, map_unordered, num_cores
 
 from .proposal_job import WHOLE, ImageNames, Shard
-from .proposal_output import put_in_place, read_report, search_params
+from .proposal_output import (
+    put_in_place,
+    read_report,
+    refuse_all_skipped,
+    search_params,
+)
 from .transforms.loading import LoadImage, UnreadableImageError
 from .transforms.proposals import GenerateProposals
 
@@ -35,7 +40,8 @@ def generate_proposals(source: str,
 
     Images are decoded by :class:`mmloc.LoadImage`, as in training. One that
     cannot be read is left out of the file and stands in the report with the
-    reason; one without any proposal is in the file with no box.
+    reason; one without any proposal is in the file with no box. The file of a
+    shard may be empty.
 
     What is done is kept in ``OUT.journal``: started again after it ended in
     whatever way, the function goes on, and the file is the same as if it had
@@ -75,9 +81,6 @@ def generate_proposals(source: str,
         raise ValueError(f'workers is {workers}, expected 1 or more.')
     images = ImageNames.read(source, root)
     part = shard.range(len(images.names))
-    if not part:
-        raise ValueError(f'Shard {shard} of {len(images.names)} images is '
-                         'empty, expected no more shards than images.')
     target = shard.path(out)
     job = dict(
         method='selective_search', **search.params, rule=search.rule,
@@ -165,12 +168,12 @@ def _finish(journal: Journal, images: ImageNames, part: range, target: str,
         dict(name=images.names[part[item]], reason=journal.read(item).decode())
         for item in map(int, np.flatnonzero(journal.tags == _SKIPPED))
     ]
-    if len(skipped) == len(part):
-        journal.remove()
-        raise RuntimeError(
-            f'None of the {len(part)} images could be read, the first being '
-            f'{osp.join(images.prefix, skipped[0]["name"])!r}, which '
-            f'{skipped[0]["reason"]}; check the source and its root.')
+    if job['shard'] == str(WHOLE):  # others may hold what this shard lacks
+        try:
+            refuse_all_skipped(skipped, len(part), images.prefix)
+        except RuntimeError:
+            journal.remove()
+            raise
     report = dict(
         job=job, images=len(part), num_repeated=images.num_repeated,
         written=0, boxes=0, skipped=skipped, without_proposals=[])

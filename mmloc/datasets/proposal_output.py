@@ -53,6 +53,26 @@ def put_in_place(whole: str, target: str, report: dict) -> None:
     sync_folder(osp.dirname(osp.abspath(target)))
 
 
+def refuse_all_skipped(skipped: Sequence[dict], num: int,
+                       prefix: str) -> None:
+    """Refuse a whole set of which nothing is left.
+
+    Args:
+        skipped (Sequence[dict]): ``name`` and ``reason`` of the images that
+            could not be read.
+        num (int): Number of images.
+        prefix (str): Folder or zip that the names start from.
+
+    Raises:
+        RuntimeError: No image could be read.
+    """
+    if len(skipped) == num:
+        raise RuntimeError(
+            f'None of the {num} images could be read, the first being '
+            f'{osp.join(prefix, skipped[0]["name"])!r}, which '
+            f'{skipped[0]["reason"]}; check the source and its root.')
+
+
 def read_report(target: str, job: dict | None = None) -> dict | None:
     """Read the report of a file.
 
@@ -99,6 +119,7 @@ def merge_shards(out: str, overwrite: bool = False) -> dict:
         FileNotFoundError: A shard or its report is missing.
         ValueError: The shards do not belong together, or there is a file and
             ``overwrite`` is not given.
+        RuntimeError: No image of any shard could be read.
     """
     refuse_existing(out, overwrite)
     paths = _find_shards(out)
@@ -118,13 +139,15 @@ def merge_shards(out: str, overwrite: bool = False) -> dict:
         raise FileNotFoundError(
             f'The report of {path!r} is missing or not that of this file; '
             'make the shard again.')
+    report = _join_reports(reports)
+    refuse_all_skipped(
+        report['skipped'], report['images'], report['job']['root'])
     whole = f'{out}.merging'
     write_proposals(
         whole, _join(files), {
             key: value
             for key, value in params[0].items() if key not in _OF_SHARDS
         }, overwrite=True)
-    report = _join_reports(reports)
     put_in_place(whole, out, report)
     return report
 

@@ -169,8 +169,21 @@ def test_wrong_shards(folder, tmp_path):
         Shard.parse('3/2')
     with pytest.raises(ValueError, match=r"'1of2', expected i/n"):
         Shard.parse('1of2')
-    with pytest.raises(ValueError, match='no more shards than images'):
-        _generate(folder, tmp_path / 'a', shard=Shard(1, 8))
+
+
+def test_shards_with_nothing_to_store(folder, tmp_path):
+    """More shards than images, and one whose only image is unreadable."""
+    whole, out = tmp_path / 'whole.mmprop', tmp_path / 'parts.mmprop'
+    _generate(folder, whole)
+    for number in range(1, 9):
+        _generate(folder, out, shard=Shard(number, 8))
+    sizes = [len(ProposalFile(Shard(i, 8).path(str(out))))
+             for i in range(1, 9)]
+    assert sorted(sizes) == [0, 0, 1, 1, 1, 1, 1, 1]
+    merge_shards(str(out))
+    assert out.read_bytes() == whole.read_bytes()
+    assert (tmp_path / 'parts.mmprop.report.json').read_bytes() == (
+        tmp_path / 'whole.mmprop.report.json').read_bytes()
 
 
 class _Stop:
@@ -282,6 +295,11 @@ def test_no_image_can_be_read(tmp_path):
                        r'exist; check'):
         _generate(tmp_path / 'list.txt', out)
     assert _listing(out) == []
+    for number in (1, 2):
+        _generate(tmp_path / 'list.txt', out, shard=Shard(number, 2))
+    with pytest.raises(RuntimeError, match=r'None of the 2 .*a.png'):
+        merge_shards(str(out))
+    assert not out.exists()
 
 
 def test_a_killed_worker(folder, tmp_path, monkeypatch):

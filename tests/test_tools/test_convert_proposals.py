@@ -105,5 +105,5 @@ def test_mistakes_are_one_sentence(run):
         'soco.json b.mmprop --images images', EXIT_CODE)
     Path('soco.json').write_text('{"1": [[1, 2, 50, 9]], "2": []}')
     (Path('images') / '3.jpg').unlink()
-    assert "box 0 of the image 'a/1.jpg' (40 x 30 pixels)" in run(
+    assert "box 0 of the image 'a/1.jpg' (30 x 40 pixels)" in run(
         'soco.json b.mmprop --images images', EXIT_CODE)
