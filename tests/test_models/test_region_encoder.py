@@ -65,7 +65,8 @@ def test_a_level_without_regions_still_has_a_gradient():
     assert pooled.shape == (1, 3, 2, 2)
     pooled.sum().backward()
     assert feats[0].grad.abs().sum() > 0
-    assert feats[1].grad is not None and not feats[1].grad.any()
+    assert feats[1].grad is not None
+    assert not feats[1].grad.any()
 
 
 def test_assigned_level_needs_a_threshold_per_level():

@@ -160,7 +160,7 @@ def test_box_lists_that_do_not_fit_the_pairs_are_refused():
     model = build()
     inputs, samples = make_batch()
     samples['view1'][1].gt_instances = samples['view1'][1].gt_instances[:5]
-    with pytest.raises(ValueError, match='has 5 boxes.*SelectMatches'):
+    with pytest.raises(ValueError, match=r'has 5 boxes.*SelectMatches'):
         model(inputs, samples, mode='loss')
 
 
