@@ -21,10 +21,11 @@ import os.path as osp
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
 
 import numpy as np
 
-from mmloc.utils.files import atomic_write, refuse_existing
+from mmloc.utils.files import atomic_write, full_disk_named, refuse_existing
 
 from .file_layout import Proposals
 from .json_stream import opened_json, to_xywh, to_xyxy
@@ -153,6 +154,7 @@ def write_detreg(folder: str, proposals: Iterable[Proposals]) -> None:
 
     Raises:
         ValueError: Two images have the same stem, or the folder is there.
+        RuntimeError: The disk is full.
     """
     refuse_existing(folder)
     parent = osp.dirname(osp.abspath(folder))
@@ -164,7 +166,11 @@ def write_detreg(folder: str, proposals: Iterable[Proposals]) -> None:
         os.mkdir(whole)
         for record in proposals:
             stem = _add_stem(seen, record.name)
-            np.save(osp.join(whole, f'{stem}.npy'), record.boxes)
+            content = BytesIO()
+            np.save(content, record.boxes)
+            with full_disk_named(folder), open(
+                    osp.join(whole, f'{stem}.npy'), 'wb') as file:
+                file.write(content.getvalue())
         os.rename(whole, folder)
 
 

@@ -1,11 +1,14 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Files that are either whole or not there."""
+import errno
 import os
 import os.path as osp
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -29,6 +32,7 @@ def atomic_write(path: str, overwrite: bool = False,
     Raises:
         ValueError: There is a file and ``overwrite`` is not given, or a
             folder.
+        RuntimeError: The disk is full.
     """
     refuse_existing(path, overwrite)
     folder = osp.dirname(osp.abspath(path))
@@ -38,8 +42,8 @@ def atomic_write(path: str, overwrite: bool = False,
     encoding = None if 'b' in mode else 'utf-8'
     try:
         # Not tempfile: its files are readable by their owner only.
-        with open(temporary, mode.replace('w', 'x'),
-                  encoding=encoding) as file:
+        with full_disk_named(path), open(
+                temporary, mode.replace('w', 'x'), encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -50,6 +54,26 @@ def atomic_write(path: str, overwrite: bool = False,
             os.unlink(temporary)
         raise
     sync_folder(folder)
+
+
+@contextmanager
+def full_disk_named(path: str) -> Iterator[None]:
+    """Say which file a disk has no room for, which the system does not.
+
+    Args:
+        path (str): What is written.
+
+    Raises:
+        RuntimeError: In place of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise RuntimeError(
+            f'Cannot write {path!r} ({error.strerror}): make room on its '
+            'disk and run it again.') from error
 
 
 def sync_folder(folder: str) -> None:

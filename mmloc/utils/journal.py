@@ -21,11 +21,12 @@ import socket
 import struct
 import time
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from .files import atomic_write
+from .files import atomic_write, full_disk_named
 
 _HEAD = struct.Struct('<IIQB')
 _SYNC_SECONDS = 5.0
@@ -46,7 +47,7 @@ class Journal:
             record of each item, 0 without one. After :meth:`begin`.
 
     Raises:
-        RuntimeError: Another process is at work on it.
+        RuntimeError: Another process is at work on it, or the disk is full.
         ValueError: The folder is there, but is no journal.
     """
 
@@ -63,11 +64,12 @@ class Journal:
         return self
 
     def __exit__(self, *_) -> None:
-        for file in (self._file, *self._readers.values(), self._lock):
-            if file is not None:
-                file.close()
-        self._file = self._lock = None
-        self._readers.clear()
+        with ExitStack() as stack:  # all of them, whatever fails
+            for file in (self._lock, *self._readers.values(), self._file):
+                if file is not None:
+                    stack.callback(file.close)
+            self._file = self._lock = None
+            self._readers.clear()
 
     @property
     def begun(self) -> bool:
@@ -120,18 +122,22 @@ class Journal:
             RuntimeError: The disk did not take it.
         """
         body = _HEAD.pack(0, len(payload), item, tag)[4:] + payload
-        record = struct.pack('<I', zlib.crc32(body)) + body
+        record = memoryview(struct.pack('<I', zlib.crc32(body)) + body)
         try:
             if self._file is None:
                 self._open_part()
             place = len(self._parts) - 1, self._file.tell()
-            self._file.write(record)
             # What the system has survives a kill, what the disk has a crash.
-            self._file.flush()
+            while record:
+                record = record[self._file.write(record):]
             if time.monotonic() - self._synced > _SYNC_SECONDS:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
         except OSError as error:
+            # Nothing may follow what was cut off.
+            if self._file is not None:
+                self._file.close()
+                self._file = None
             raise RuntimeError(
                 f'Cannot write to {str(self.folder)!r} '
                 f'({error.strerror or error}): make room and run it again, '
@@ -189,9 +195,14 @@ class Journal:
         if not same:
             file.close()
             return None
-        file.truncate(0)
-        file.write(f'process {os.getpid()} on {socket.gethostname()}')
-        file.flush()
+        owner = f'process {os.getpid()} on {socket.gethostname()}'
+        try:
+            file.truncate(0)
+            with full_disk_named(str(path)):
+                os.write(file.fileno(), owner.encode())
+        except BaseException:
+            file.close()
+            raise
         return file
 
     def _list_parts(self) -> list[Path]:
@@ -199,8 +210,10 @@ class Journal:
 
     def _open_part(self) -> None:
         last = int(self._parts[-1].stem) if self._parts else -1
-        self._parts.append(self.folder / f'{last + 1:06d}.part')
-        self._file = self._parts[-1].open('xb')
+        path = self.folder / f'{last + 1:06d}.part'
+        # Without a buffer, which a full disk would refuse once more on close.
+        self._file = path.open('xb', buffering=0)
+        self._parts.append(path)
         self._synced = time.monotonic()
 
     def _scan(self, number: int) -> None:

@@ -76,6 +76,28 @@ def test_only_one_process(tmp_path):
     assert not tmp_path.exists()
 
 
+def test_a_full_disk(tmp_path, file_size_limit):
+    records = [(i, 1, b'x' * 1000) for i in range(9)]
+    with file_size_limit(3500):
+        with pytest.raises(RuntimeError, match='^Cannot write to .*make ro'):
+            _fill(tmp_path, records)
+        # Neither the lock nor the torn record is in the way.
+        _fill(tmp_path, records[5:8])
+    assert list(_read(tmp_path)) == [0, 1, 2, 5, 6, 7]
+
+
+def test_goes_on_after_a_failed_append(tmp_path, file_size_limit):
+    with Journal(tmp_path) as journal:
+        journal.begin(JOB, 9)
+        with file_size_limit(1500):
+            journal.append(0, 1, b'x' * 1000)
+            with pytest.raises(RuntimeError, match='Cannot write to'):
+                journal.append(1, 1, b'y' * 1000)
+        journal.append(2, 1, b'z' * 1000)
+        assert [journal.read(i)[:1] for i in (0, 2)] == [b'x', b'z']
+    assert list(_read(tmp_path)) == [0, 2]
+
+
 def test_a_strange_folder_is_left_alone(tmp_path):
     (tmp_path / 'thesis.txt').write_text('mine')
     with pytest.raises(ValueError, match='is not a journal'):
