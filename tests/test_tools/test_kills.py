@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 
 from mmloc.engine.checkpoint_files import check_resumable
@@ -121,6 +122,9 @@ def live(config, work_dir, *flags, marker=None, at=None, rank=None):
     log = open(f'{work_dir}.log', 'a', buffering=1)
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
+    # Formatting the config for logs and checkpoints takes most of the time of
+    # such a short life, and none of its interest.
+    Config.pretty_text = property(lambda config: '')
     if at is not None:
         stall(marker, at)
     if rank is not None:
@@ -233,7 +237,7 @@ def interrupt(config, work_dir, rng, how):
                                                       4)
         alive = wait_for(process, lambda: count_lines(work_dir) >= lines)
         # Up to a whole start, or two iterations.
-        time.sleep(rng.uniform(0, 2 if lines == 0 else 0.4))
+        time.sleep(rng.uniform(0, 1.5 if lines == 0 else 0.3))
     number = signal.SIGKILL if how in ('any', 'saving') else how
     if alive:
         # Not to the workers, which must end by themselves.
