@@ -4,6 +4,7 @@ import os.path as osp
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -22,8 +23,9 @@ from .proposal_output import (
 from .transforms.loading import LoadImage, UnreadableImageError
 from .transforms.proposals import GenerateProposals
 
-#: Tags of a journal's records.
-_BOXES, _SKIPPED = 1, 2
+#: Tags of a journal's records. A suspect was in work when a worker was
+#: killed; a killer had a worker of its own when that one was.
+_BOXES, _SKIPPED, _SUSPECT, _KILLER = 1, 2, 3, 4
 _SIZE = struct.Struct('<II')
 
 
@@ -45,7 +47,9 @@ def generate_proposals(source: str,
 
     What is done is kept in ``OUT.journal``: started again after it ended in
     whatever way, the function goes on, and the file is the same as if it had
-    not ended. Images that could not be read are then tried again.
+    not ended. Images that could not be read are then tried again. If it ended
+    because a worker was killed, each image that was in work then gets a
+    worker of its own, and one that gets it killed again is left out.
 
     Args:
         source (str): See :meth:`ImageNames.read`.
@@ -116,28 +120,45 @@ def _untracked(items: Iterable, total: int, description: str) -> Iterable:
 def _work(journal: Journal, images: ImageNames, part: range,
           search: GenerateProposals, workers: int, track: Callable) -> None:
     """Compute what the journal lacks."""
-    todo = np.flatnonzero(journal.tags != _BOXES)
+    todo = np.flatnonzero(~np.isin(journal.tags, (_BOXES, _KILLER)))
     if not len(todo):
         return
     # Here once, for workers would each compile, or load, what they inherit.
     search(dict(img=np.arange(192, dtype=np.uint8).reshape(8, 8, 3)))
-    jobs = ((item, images.names[part[item]]) for item in map(int, todo))
-    results = map_unordered(
-        _Propose(search, images.prefix), jobs, min(workers, len(todo)))
+    suspects, others = (
+        [(item, images.names[part[item]]) for item in items.tolist()]
+        for items in (todo[journal.tags[todo] == _SUSPECT],
+                      todo[journal.tags[todo] != _SUSPECT]))
+    propose = _Propose(search, images.prefix)
+    results = chain(_one_by_one(propose, suspects),
+                    map_unordered(propose, others, min(workers, len(todo))))
     done = len(part) - len(todo)
     what = f'images ({done} are done already)' if done else 'images'
     try:
         for (item, _), (tag, payload) in track(results, len(todo), what):
             journal.append(item, tag, payload)
     except WorkerDiedError as error:
+        for item, _ in error.jobs:
+            journal.append(item, _SUSPECT, b'')
         names = [repr(name) for _, name in error.jobs]
         more = f' and {len(names) - 5} others' if len(names) > 5 else ''
         raise RuntimeError(
             'A worker process was killed while images like '
             f'{", ".join(names[:5])}{more} were in work, usually because '
-            'memory ran out: run it again with fewer workers, or without '
-            'images that are too large; it goes on where it '
-            'stopped.') from error
+            'memory ran out: run it again, best with fewer workers; it goes '
+            'on where it stopped, takes these images one at a time and '
+            'leaves out one that gets its worker killed again.') from error
+
+
+def _one_by_one(propose: Callable,
+                jobs: Iterable[tuple[int, str]]) -> Iterator[tuple]:
+    """Find out which images get a worker killed."""
+    for job in jobs:
+        try:
+            yield from map_unordered(propose, [job], 1)
+        except WorkerDiedError:
+            yield job, (_KILLER, b'gets the process that works on it killed, '
+                        b'usually because memory runs out')
 
 
 @dataclass(frozen=True)
@@ -166,7 +187,8 @@ def _finish(journal: Journal, images: ImageNames, part: range, target: str,
     """Write file and report from a complete journal."""
     skipped = [
         dict(name=images.names[part[item]], reason=journal.read(item).decode())
-        for item in map(int, np.flatnonzero(journal.tags == _SKIPPED))
+        for item in np.flatnonzero(
+            np.isin(journal.tags, (_SKIPPED, _KILLER))).tolist()
     ]
     if job['shard'] == str(WHOLE):  # others may hold what this shard lacks
         try:

@@ -312,13 +312,23 @@ def test_a_killed_worker(folder, tmp_path, monkeypatch):
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().transform(results)
 
-    whole, out = tmp_path / 'whole.mmprop', tmp_path / 'out.mmprop'
+    whole, out, other = (
+        tmp_path / f'{name}.mmprop' for name in ('whole', 'out', 'other'))
     _generate(folder, whole)
     with monkeypatch.context() as patch:
         patch.setattr(proposal_generation, 'LoadImage', Greedy)
-        with pytest.raises(RuntimeError, match=r"was killed while .*'n/4.png'"
-                           r'.* fewer workers'):
-            _generate(folder, out)
+        for path in (out, other):
+            with pytest.raises(
+                    RuntimeError, match=r"was killed while .*'n/4.png'"
+                    r'.* fewer workers'):
+                _generate(folder, path)
+        report, _ = _generate(folder, other)
+    # Left out is what is to blame, and not what was in work besides.
+    assert list(ProposalFile(other).names) == [
+        name for name in ProposalFile(whole).names if name != 'n/4.png']
+    assert [item['name'] for item in report['skipped']] == [
+        'n/3.jpg', 'n/4.png']
+    assert 'killed, usually because' in report['skipped'][1]['reason']
     _generate(folder, out)
     assert out.read_bytes() == whole.read_bytes()
 

@@ -79,7 +79,7 @@ def test_only_one_process(tmp_path):
 def test_a_full_disk(tmp_path, file_size_limit):
     records = [(i, 1, b'x' * 1000) for i in range(9)]
     with file_size_limit(3500):
-        with pytest.raises(RuntimeError, match='^Cannot write to .*make ro'):
+        with pytest.raises(RuntimeError, match='Cannot write to'):
             _fill(tmp_path, records)
         # Neither the lock nor the torn record is in the way.
         _fill(tmp_path, records[5:8])
