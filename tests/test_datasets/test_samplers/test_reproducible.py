@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from mmloc.datasets.samplers import ReproducibleBatchSampler, sow
 
@@ -78,7 +78,7 @@ def test_endless_samplers_and_other_batch_samplers():
     again = make(InfiniteSampler)
     again.seek(0, 4)
     assert [list(batch) for batch, _ in zip(again, range(2))] == ahead[4:]
-    dropping = make(batch_sampler=dict(type='BatchSampler', drop_last=True))
+    dropping = make(batch_sampler=dict(type=BatchSampler, drop_last=True))
     assert len(load(dropping)) == len(dropping) == 2
 
 
