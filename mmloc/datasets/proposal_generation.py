@@ -18,6 +18,7 @@ from .proposal_output import (
     put_in_place,
     read_report,
     refuse_all_skipped,
+    refuse_foreign_report,
     search_params,
 )
 from .transforms.loading import LoadImage, UnreadableImageError
@@ -104,13 +105,17 @@ def generate_proposals(source: str,
 
 def _refuse_existing(target: str, overwrite: bool, journal: Journal) -> None:
     """Refuse to replace a file, and leave no new journal behind."""
-    if osp.isdir(target) or (osp.exists(target) and not overwrite):
+    try:
+        if osp.isdir(target) or (osp.exists(target) and not overwrite):
+            raise ValueError(
+                f'{target!r} is there already, from other images or '
+                'parameters or without its report: choose another name, or '
+                'ask for it to be overwritten.')
+        refuse_foreign_report(target, overwrite)
+    except ValueError:
         if not journal.begun:
             journal.remove()
-        raise ValueError(
-            f'{target!r} is there already, from other images or parameters '
-            'or without its report: choose another name, or ask for it to be '
-            'overwritten.')
+        raise
 
 
 def _untracked(items: Iterable, total: int, description: str) -> Iterable:
@@ -199,10 +204,9 @@ def _finish(journal: Journal, images: ImageNames, part: range, target: str,
     report = dict(
         job=job, images=len(part), num_repeated=images.num_repeated,
         written=0, boxes=0, skipped=skipped, without_proposals=[])
-    whole = str(journal.folder / 'whole')
-    write_proposals(whole, _records(journal, images, part, report),
+    write_proposals(journal.whole, _records(journal, images, part, report),
                     search_params(job), overwrite=True)
-    put_in_place(whole, target, report)
+    put_in_place(journal.whole, target, report)
     return report
 
 

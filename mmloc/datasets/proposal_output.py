@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import os.path as osp
+import tempfile
 from collections.abc import Iterator, Sequence
 
 from mmloc.proposals import ProposalFile, write_proposals
@@ -73,6 +74,30 @@ def refuse_all_skipped(skipped: Sequence[dict], num: int,
             f'{skipped[0]["reason"]}; check the source and its root.')
 
 
+def refuse_foreign_report(target: str, overwrite: bool) -> None:
+    """Refuse to replace what only has the name of a report.
+
+    Args:
+        target (str): The file whose report would be written.
+        overwrite (bool): Whether anything may be replaced.
+
+    Raises:
+        ValueError: There is something else under the report's name.
+    """
+    path = f'{target}.report.json'
+    if not osp.lexists(path) or (overwrite and not osp.isdir(path)):
+        return
+    try:
+        with open(path, encoding='utf-8') as file:
+            known = {'job', 'sha256'} <= set(json.load(file))
+    except (OSError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise ValueError(
+            f'{path!r} is there already and is no report of proposals: '
+            'choose another name, or ask for it to be overwritten.')
+
+
 def read_report(target: str, job: dict | None = None) -> dict | None:
     """Read the report of a file.
 
@@ -122,6 +147,7 @@ def merge_shards(out: str, overwrite: bool = False) -> dict:
         RuntimeError: No image of any shard could be read.
     """
     refuse_existing(out, overwrite)
+    refuse_foreign_report(out, overwrite)
     paths = _find_shards(out)
     files = [ProposalFile(path) for path in paths]
     params = [
@@ -142,13 +168,16 @@ def merge_shards(out: str, overwrite: bool = False) -> dict:
     report = _join_reports(reports)
     refuse_all_skipped(
         report['skipped'], report['images'], report['job']['root'])
-    whole = f'{out}.merging'
-    write_proposals(
-        whole, _join(files), {
-            key: value
-            for key, value in params[0].items() if key not in _OF_SHARDS
-        }, overwrite=True)
-    put_in_place(whole, out, report)
+    params = {
+        key: value
+        for key, value in params[0].items() if key not in _OF_SHARDS
+    }
+    with tempfile.TemporaryDirectory(
+            dir=osp.dirname(osp.abspath(out)),
+            prefix=f'.{osp.basename(out)}.') as folder:
+        whole = osp.join(folder, 'whole')
+        write_proposals(whole, _join(files), params)
+        put_in_place(whole, out, report)
     return report
 
 

@@ -17,11 +17,12 @@ record, which no longer agrees with its length or its CRC and is left out.
 import fcntl
 import json
 import os
+import re
 import socket
 import struct
 import time
 import zlib
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,11 @@ from .files import atomic_write, full_disk_named
 
 _HEAD = struct.Struct('<IIQB')
 _SYNC_SECONDS = 5.0
+_PART = re.compile(r'\d{6,}\.part')
+_WHOLE = r'(job\.json|whole(\.report)?)'
+#: Whatever else lies in the folder is not the journal's to delete.
+_OWN = re.compile(
+    rf'{_PART.pattern}|{_WHOLE}|\.{_WHOLE}\.[0-9a-f]{{8}}\.tmp')
 
 
 class Journal:
@@ -70,6 +76,12 @@ class Journal:
                     stack.callback(file.close)
             self._file = self._lock = None
             self._readers.clear()
+
+    @property
+    def whole(self) -> str:
+        """str: Where the results may be put together, on the same disk; a
+        ``.report`` may stand next to it."""
+        return str(self.folder / 'whole')
 
     @property
     def begun(self) -> bool:
@@ -161,13 +173,14 @@ class Journal:
         return os.pread(fd, length, offset + _HEAD.size)
 
     def remove(self) -> None:
-        """Delete the journal with all that is in its folder."""
+        """Delete the journal, but no file of others in its folder."""
         for path in self.folder.iterdir():
-            if path.name != 'lock':
+            if _OWN.fullmatch(path.name):
                 path.unlink()
         # The last of all: a folder without it is not taken for a journal.
         (self.folder / 'lock').unlink()
-        self.folder.rmdir()
+        with suppress(OSError):  # not empty
+            self.folder.rmdir()
 
     def _acquire(self):
         """Take the lock, None if the journal was removed meanwhile."""
@@ -195,6 +208,11 @@ class Journal:
         if not same:
             file.close()
             return None
+        file.seek(0)
+        if not file.read(8) in ('process ', ''):
+            file.close()
+            raise ValueError(f'{str(path)!r} is not the lock of a journal; '
+                             'move the folder away.')
         owner = f'process {os.getpid()} on {socket.gethostname()}'
         try:
             file.truncate(0)
@@ -206,7 +224,8 @@ class Journal:
         return file
 
     def _list_parts(self) -> list[Path]:
-        return sorted(self.folder.glob('*.part'))
+        return sorted(path for path in self.folder.glob('*.part')
+                      if _PART.fullmatch(path.name))
 
     def _open_part(self) -> None:
         last = int(self._parts[-1].stem) if self._parts else -1

@@ -288,6 +288,23 @@ def test_nothing_is_replaced_unasked(folder, tmp_path):
     assert out.read_bytes() == b'mine'
 
 
+def test_files_of_others(folder, tmp_path):
+    out, report = (tmp_path / f'a.mmprop{end}' for end in ('', '.report.json'))
+    report.write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match='is no report of proposals'):
+        _generate(folder, out)
+    assert _listing(out) == ['a.mmprop.report.json']
+    for number in (1, 2):
+        _generate(folder, out, shard=Shard(number, 2))
+    with pytest.raises(ValueError, match='is no report of proposals'):
+        merge_shards(str(out))
+    assert report.read_text() == '{"mine": 1}'
+    (tmp_path / 'a.mmprop.merging').write_text('mine')
+    merge_shards(str(out), overwrite=True)
+    assert (tmp_path / 'a.mmprop.merging').read_text() == 'mine'
+    assert not any(path.name[0] == '.' for path in tmp_path.iterdir())
+
+
 def test_no_image_can_be_read(tmp_path):
     (tmp_path / 'list.txt').write_text('a.png\nb.png')
     out = tmp_path / 'out.mmprop'

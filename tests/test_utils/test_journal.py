@@ -103,3 +103,19 @@ def test_a_strange_folder_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match='is not a journal'):
         Journal(tmp_path).__enter__()
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.txt']
+    (tmp_path / 'lock').write_text('of mine')
+    with pytest.raises(ValueError, match='not the lock of a journal'):
+        Journal(tmp_path).__enter__()
+    assert (tmp_path / 'lock').read_text() == 'of mine'
+
+
+def test_files_of_others_outlive_it(tmp_path):
+    _fill(tmp_path, [(3, 1, b'three')])
+    for name in ('chapter.part', 'whole.txt', '.a.tmp'):
+        (tmp_path / name).write_text('mine')
+    with Journal(tmp_path) as journal:
+        journal.begin(JOB, 9, restart=True)
+        journal.append(3, 1, b'three')
+        journal.remove()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        '.a.tmp', 'chapter.part', 'whole.txt']
