@@ -49,13 +49,13 @@ class ProposalCache:
     """
 
     def __init__(self, cache_dir: str, params: dict) -> None:
-        text = json.dumps(dict(params, algorithm=ALGORITHM), sort_keys=True)
-        digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        self._text = json.dumps(
+            dict(params, algorithm=ALGORITHM), sort_keys=True)
+        digest = hashlib.blake2b(
+            self._text.encode(), digest_size=8).hexdigest()
         self.folder = osp.join(cache_dir, digest)
         try:
-            with atomic_write(
-                    osp.join(self.folder, 'params.json'), True, 'w') as file:
-                file.write(text + '\n')
+            self._make_folder()
         except OSError as error:
             raise ValueError(
                 f'The proposal cache {cache_dir!r} cannot be written to '
@@ -119,18 +119,30 @@ class ProposalCache:
         content = np.asarray(boxes, '<f4').tobytes()
         entry = _HEAD.pack(key, len(boxes), zlib.crc32(key + content))
         try:
-            with open(self._path(key), 'ab', buffering=0) as file:
-                # Appending is atomic on a local disk; network file systems
-                # need the lock. Where there is none, checksums tell.
-                with suppress(OSError, AttributeError):
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                file.write(entry + content)
+            try:
+                self._append(key, entry + content)
+            except FileNotFoundError:  # deleted meanwhile
+                self._make_folder()
+                self._append(key, entry + content)
         except OSError as error:
             raise RuntimeError(
                 f'The proposal cache {self.folder!r} cannot be written '
                 f'({error.strerror}): make room there, name another '
                 'cache_dir, or None to compute the boxes each time.'
             ) from error
+
+    def _make_folder(self) -> None:
+        path = osp.join(self.folder, 'params.json')
+        with atomic_write(path, True, 'w') as file:
+            file.write(self._text + '\n')
+
+    def _append(self, key: bytes, entry: bytes) -> None:
+        with open(self._path(key), 'ab', buffering=0) as file:
+            # Appending is atomic on a local disk; network file systems
+            # need the lock. Where there is none, checksums tell.
+            with suppress(OSError, AttributeError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(entry)
 
     def _path(self, key: bytes) -> str:
         return osp.join(self.folder, key.hex()[:3])

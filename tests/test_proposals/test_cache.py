@@ -2,6 +2,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import warnings
 
 import numpy as np
@@ -109,6 +110,15 @@ def test_many_processes_share_one_file(cache):
     assert os.path.getsize(_file(cache)) == 800 * (24 + 16 * 40)
     for i in range(800):
         np.testing.assert_array_equal(cache.get(_key(i)), _boxes(i, 40))
+
+
+def test_a_folder_deleted_while_it_is_in_use(cache):
+    cache.put(_key(0), _boxes(0))
+    shutil.rmtree(os.path.dirname(cache.folder))
+    assert cache.get(_key(0)) is None
+    cache.put(_key(0), _boxes(0))
+    np.testing.assert_array_equal(cache.get(_key(0)), _boxes(0))
+    assert os.path.isfile(os.path.join(cache.folder, 'params.json'))
 
 
 def test_folders_that_cannot_be_written(tmp_path, cache):
