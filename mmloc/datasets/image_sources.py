@@ -160,8 +160,12 @@ def read_txt(ann_file: str, img_prefix: str) -> list[dict]:
     image suffix and a blank is a label; a name without image suffix loses a
     trailing integer, as in ImageNet's ``n01440764/n01440764_10026 1``.
     """
-    with open(ann_file, encoding='utf-8-sig') as f:
-        lines = [line.strip() for line in f]
+    try:
+        with open(ann_file, encoding='utf-8-sig') as f:
+            lines = [line.strip() for line in f]
+    except UnicodeDecodeError as error:
+        raise ValueError(f'The image list {ann_file!r} is no UTF-8 text '
+                         f'({error}); save it as UTF-8.') from error
     names = []
     for line in filter(None, lines):
         match = _PATH_WITH_SUFFIX.match(line)

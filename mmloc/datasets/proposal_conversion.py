@@ -14,6 +14,7 @@ from mmloc.proposals.formats import (
     as_stored,
     read_detreg,
     read_soco,
+    refuse_existing_folder,
     write_detreg,
     write_soco,
 )
@@ -55,7 +56,8 @@ def convert_proposals(source: str,
             or a COCO .json. Defaults to None.
         img_prefix (str): Folder that the names of a list start from.
             Defaults to ''.
-        overwrite (bool): Whether to replace ``out``. Defaults to False.
+        overwrite (bool): Whether to replace ``out``, but no folder of
+            'detreg'. Defaults to False.
         track (Track): Shows progress. Defaults to nothing.
 
     Returns:
@@ -72,7 +74,10 @@ def convert_proposals(source: str,
         raise ValueError(
             f'{source!r} is {form} and {out!r} shall be {to}, but exactly '
             f'one of them must be mmprop: go by way of a {SUFFIX} file.')
-    refuse_existing(out, overwrite)
+    if to == 'detreg':
+        refuse_existing_folder(out)
+    else:
+        refuse_existing(out, overwrite)
     other, path = (to, out) if form == 'mmprop' else (form, source)
     if other != 'coco' and not images:
         raise ValueError(

@@ -54,9 +54,10 @@ class ZipIndex(Sequence):
                     member.filename.encode(): member
                     for member in file.infolist() if not member.is_dir()
                 }
-        except (zipfile.BadZipFile, struct.error, UnicodeError) as error:
+        except (zipfile.BadZipFile, struct.error, UnicodeError,
+                NotImplementedError) as error:
             raise ValueError(f'{path!r} cannot be read as a zip ({error}), '
-                             'expected a complete .zip file.') from error
+                             'expected a complete and usual .zip file.') from error
         names = sorted(members)
         self._names = b''.join(names)
         self._ends = np.cumsum([len(name) for name in names], dtype=np.int64)

@@ -86,6 +86,11 @@ def _group(path: str, images: list[tuple], image_ids: np.ndarray,
     order = np.argsort(image_ids, kind='stable')
     image_ids = image_ids[order]
     wanted = np.array([image[0] for image in images])
+    ids, counts = np.unique(wanted, return_counts=True)
+    if len(ids) < len(wanted):
+        raise ValueError(
+            f'{path!r} lists the image id {ids[counts > 1][0]!r} more than '
+            'once, expected ids that tell the images apart; check the file.')
     stray = np.flatnonzero(~np.isin(image_ids, wanted))
     if len(stray):
         raise ValueError(

@@ -22,10 +22,11 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
+from zipfile import BadZipFile
 
 import numpy as np
 
-from mmloc.utils.files import atomic_write, full_disk_named, refuse_existing
+from mmloc.utils.files import atomic_write, full_disk_named
 
 from .file_layout import Proposals
 from .json_stream import opened_json, to_xywh, to_xyxy
@@ -113,9 +114,15 @@ def read_detreg(folder: str, names: Iterable[str],
                 'exist; name the images that the folder was made from.')
         try:
             boxes = np.load(path)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, BadZipFile) as error:
             raise ValueError(f'{path!r} is no array of numbers ({error}); '
                              'make it again.') from error
+        found = (getattr(boxes, 'shape', ()), getattr(boxes, 'dtype', None))
+        good = found[0] == (0, ) or (len(found[0]) == 2 and found[0][1] == 4)
+        if not good or found[1].kind not in 'fiu':
+            raise ValueError(
+                f'{path!r} holds an array of shape {found[0]} and type '
+                f'{found[1]}, expected numbers (n, 4); make it again.')
         yield turned(name, boxes, size_of(name))
 
 
@@ -143,6 +150,21 @@ def write_soco(path: str, proposals: Iterable[Proposals],
         file.write('\n}\n' if seen else '{}\n')
 
 
+def refuse_existing_folder(folder: str) -> None:
+    """Raise before work is done that could not be stored.
+
+    Args:
+        folder (str): Where :func:`write_detreg` shall write.
+
+    Raises:
+        ValueError: There is something.
+    """
+    if osp.lexists(folder):
+        raise ValueError(
+            f'{folder!r} is there already, and a folder of .npy files is '
+            'neither replaced nor added to: give the name of a new folder.')
+
+
 def write_detreg(folder: str, proposals: Iterable[Proposals]) -> None:
     """Write a folder of .npy files, which keep neither folders nor sizes.
 
@@ -156,7 +178,7 @@ def write_detreg(folder: str, proposals: Iterable[Proposals]) -> None:
         ValueError: Two images have the same stem, or the folder is there.
         RuntimeError: The disk is full.
     """
-    refuse_existing(folder)
+    refuse_existing_folder(folder)
     parent = osp.dirname(osp.abspath(folder))
     os.makedirs(parent, exist_ok=True)
     seen = {}

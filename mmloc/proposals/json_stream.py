@@ -144,7 +144,10 @@ def to_xyxy(boxes: Sequence) -> np.ndarray:
     """
     if len(boxes) == 0:
         return np.zeros((0, 4), np.float32)
-    boxes = np.array(boxes, np.float64)[:, :4]
+    boxes = np.array(boxes, np.float64)
+    if boxes.ndim != 2:
+        raise ValueError(f'boxes of shape {boxes.shape}, expected (n, 4)')
+    boxes = boxes[:, :4]
     boxes[:, 2:] += boxes[:, :2]
     return boxes.astype(np.float32)
 

@@ -27,7 +27,9 @@ from .file_layout import (
 class _Names(Sequence):
     """The names of a file, decoded one at a time."""
 
-    def __init__(self, blob: np.ndarray, ends: np.ndarray) -> None:
+    def __init__(self, path: str, blob: np.ndarray,
+                 ends: np.ndarray) -> None:
+        self._path = path
         self._blob = blob
         self._ends = ends
 
@@ -40,7 +42,10 @@ class _Names(Sequence):
         return decode_name(self.raw(range(len(self))[index]))
 
     def raw(self, index: int) -> bytes:
-        return self._blob[self._ends[index]:self._ends[index + 1]].tobytes()
+        first, last = self._ends[index:index + 2].tolist()
+        if not first <= last <= len(self._blob):
+            raise _damaged(self._path, 'the names')
+        return self._blob[first:last].tobytes()
 
 
 class ProposalFile:
@@ -100,8 +105,13 @@ class ProposalFile:
                 f'{num_images} images and {self.num_boxes} boxes; copy or '
                 'generate it again.')
         self._views = views
-        self.params = json.loads(views['params'].tobytes())
-        self.names = _Names(views['names'], views['name_ends'])
+        try:
+            self.params = json.loads(views['params'].tobytes())
+        except ValueError as error:
+            raise _damaged(self.path, 'the parameters') from error
+        if not isinstance(self.params, dict):
+            raise _damaged(self.path, 'the parameters')
+        self.names = _Names(self.path, views['names'], views['name_ends'])
 
     def __reduce__(self) -> tuple:
         return type(self), (self.path, )
@@ -127,6 +137,7 @@ class ProposalFile:
 
         Raises:
             IndexError: There is no such image.
+            ValueError: The file is damaged.
         """
         try:
             index = range(len(self))[index]
@@ -134,7 +145,9 @@ class ProposalFile:
             raise IndexError(
                 f'index {index} is out of range for the {len(self)} images '
                 f'of {self.path!r}.') from None
-        first, last = self._views['box_ends'][index:index + 2]
+        first, last = self._views['box_ends'][index:index + 2].tolist()
+        if not first <= last <= self.num_boxes:
+            raise _damaged(self.path, f'the boxes of image {index}')
         width, height = self._views['sizes'][index].tolist()
         record = Proposals(self.names[index], width, height,
                            self._views['boxes'][first:last].astype('f4'))
@@ -172,6 +185,8 @@ class ProposalFile:
         place = int(np.searchsorted(hashes, key))
         while place < len(hashes) and hashes[place] == key:
             index = int(self._views['order'][place])
+            if index >= len(self):
+                raise _damaged(self.path, 'the order of the names')
             if self.names.raw(index) == raw:
                 return index
             place += 1
@@ -183,6 +198,11 @@ class ProposalFile:
         # that without this a worker soon seems to own the whole file.
         if hasattr(mmap, 'MADV_DONTNEED'):
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _damaged(path: str, what: str) -> ValueError:
+    return ValueError(f'{path!r} is damaged in what it says on {what}; copy '
+                      'or generate it again.')
 
 
 def _read_header(head: bytes, size: int,

@@ -3,6 +3,7 @@
 import json
 from array import array
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import IO
 
 import numpy as np
@@ -114,9 +115,11 @@ def _checked(name: str, width: int, height: int,
     if not isinstance(name, str) or not name:
         raise ValueError(f'the name of an image is {name!r}, expected a path '
                          'relative to the root of the set.')
-    if min(width, height) < 1 or max(width, height) >= 2**32:
+    if not all(isinstance(side, Integral) and 1 <= side < 2**32
+               for side in (width, height)):
         raise ValueError(f'the image {name!r} has a size of {width} x '
-                         f'{height} pixels, expected at least 1 x 1.')
+                         f'{height} pixels, expected whole numbers, at '
+                         'least 1 x 1.')
     boxes = np.asarray(boxes, '<f4')
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)

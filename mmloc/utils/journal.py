@@ -97,7 +97,7 @@ class Journal:
             restart (bool): Whether to drop what is there.
 
         Raises:
-            ValueError: The journal is that of another job.
+            ValueError: The journal is that of another job, or damaged.
         """
         path = self.folder / 'job.json'
         job = json.loads(json.dumps(job))
@@ -106,7 +106,12 @@ class Journal:
                 part.unlink()
             with atomic_write(path, True, 'w') as file:
                 json.dump(job, file, indent=2)
-        begun = json.loads(path.read_text())
+        try:
+            begun = dict(json.loads(path.read_text(encoding='utf-8')))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f'{str(path)!r} is damaged, so it is not known which job was '
+                'begun: ask for a restart to drop it.') from error
         differences = [
             f'{key} {begun.get(key)!r} and now {job.get(key)!r}'
             for key in {**begun, **job} if begun.get(key) != job.get(key)
@@ -209,7 +214,7 @@ class Journal:
             file.close()
             return None
         file.seek(0)
-        if not file.read(8) in ('process ', ''):
+        if file.read(8) not in ('process ', ''):
             file.close()
             raise ValueError(f'{str(path)!r} is not the lock of a journal; '
                              'move the folder away.')

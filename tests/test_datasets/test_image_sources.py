@@ -48,6 +48,13 @@ def test_txt_list(tmp_path):
     ]
 
 
+def test_a_list_in_another_encoding(tmp_path):
+    ann = tmp_path / 'list.txt'
+    ann.write_bytes('é.jpg'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'list.txt.* is no UTF-8 text'):
+        read_images(str(ann), 'root')
+
+
 def test_coco(tmp_path):
     images = [
         dict(id=7, file_name='x/1.jpg', height=4, width=6),

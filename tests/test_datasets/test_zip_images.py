@@ -188,6 +188,11 @@ def test_clear_errors(tmp_path, archive):
     (tmp_path / 'b.zip').write_bytes(b'PK nothing')
     with pytest.raises(ValueError, match=r'b.zip.* cannot be read as a zip'):
         read_images('', str(tmp_path / 'b.zip'))
+    content = bytearray((tmp_path / 'train.zip').read_bytes())
+    content[content.index(b'PK\1\2') + 6] = 99  # version needed
+    (tmp_path / 'c.zip').write_bytes(content)
+    with pytest.raises(ValueError, match=r'c.zip.* as a zip .*version 9.9'):
+        read_images('', str(tmp_path / 'c.zip'))
     infos = [dict(img_path=f'zip://{archive}/n/c.png')]
     with pytest.raises(FileNotFoundError,
                        match=r'n/c.png.*train.zip.* has no such member'):

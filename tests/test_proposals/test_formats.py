@@ -85,7 +85,7 @@ def test_detreg_both_ways(tmp_path):
     np.testing.assert_array_equal(
         np.load(f'{folder}/n1_1.npy'), [[10, 20, 40, 60], [0, 0, 99, 49]])
     _assert_same(read_detreg(folder, NAMES, _size_of), _records())
-    with pytest.raises(ValueError, match='is a folder'):
+    with pytest.raises(ValueError, match='neither replaced nor added to'):
         write_detreg(folder, _records())
     with pytest.raises(FileNotFoundError, match=r"n4.npy' .* 'n4.jpg'"):
         list(read_detreg(folder, ['n4.jpg'], _size_of))
@@ -93,6 +93,22 @@ def test_detreg_both_ways(tmp_path):
         f.write('not numpy')
     with pytest.raises(ValueError, match=r'n2.npy.* is no array'):
         list(read_detreg(folder, NAMES, _size_of))
+
+
+@pytest.mark.parametrize('content', [
+    np.zeros(8), np.zeros((2, 5)), np.zeros((1, 2, 4)), np.array([['a'] * 4])])
+def test_arrays_of_another_shape(tmp_path, content):
+    np.save(tmp_path / 'a.npy', content)
+    with pytest.raises(ValueError, match=r'a.npy.* shape .*expected .*\(n, 4'):
+        list(read_detreg(str(tmp_path), ['a.jpg'], _size_of))
+    np.save(tmp_path / 'a.npy', np.zeros(0))
+    assert len(list(read_detreg(str(tmp_path), ['a.jpg'], _size_of))) == 1
+
+
+def test_a_flat_list_is_no_box(tmp_path):
+    (tmp_path / 'a.json').write_text('{"a": [1, 2, 3, 4]}')
+    with pytest.raises(ValueError, match=r'a.json.* shape \(4,\), expected'):
+        list(read_soco(str(tmp_path / 'a.json'), ['a.jpg'], _size_of))
 
 
 def test_coco_both_ways(tmp_path):
@@ -138,6 +154,10 @@ def test_coco_of_others(tmp_path):
     content['annotations'].append(dict(image_id=99, bbox=[0, 0, 1, 1]))
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match='image id 99, which is not listed'):
+        list(read_coco(str(path))[2])
+    images[1]['id'] = 7
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'a.json.*image id .*7.* more than'):
         list(read_coco(str(path))[2])
     del images[0]['width']
     path.write_text(json.dumps(content))

@@ -142,6 +142,7 @@ def test_an_error_leaves_nothing(tmp_path, path):
 @pytest.mark.parametrize(('record', 'words'), [
     (('', 9, 9, []), "an image is ''"),
     (('a', 0, 9, []), "'a' has a size of 0 x 9"),
+    (('a', '9', 9, []), "'a' has a size of 9 x 9 pixels, expected whole"),
     (('a', 9, 9, [[0, 0, 9]]), r'the shape \(1, 3\)'),
     (('a', 9, 9, [[0, 0, 9, 9], [0, 0, np.nan, 1]]), "box 1 .*'a'.*finite"),
     (('a', 9, 9, [[3, 0, 2, 9]]), 'ends before it begins'),
@@ -180,6 +181,30 @@ def test_files_that_cannot_be_read(tmp_path, path):
         ProposalFile(str(tmp_path / 'none.mmprop'))
     with pytest.raises(ValueError, match='is a folder'):
         ProposalFile(str(tmp_path))
+
+
+def test_damage_behind_the_header(tmp_path, path):
+    raw = open(path, 'rb').read()
+    starts = dict(zip(file_layout.SECTIONS,
+                      struct.unpack_from('<16Q', raw, 40)[::2]))
+
+    def opened(section, content=b'\xff' * 8):
+        start = starts[section]
+        damaged = tmp_path / f'{section}.mmprop'
+        damaged.write_bytes(
+            raw[:start] + content + raw[start + len(content):])
+        return ProposalFile(damaged)
+
+    for content in (b'\xff', b'[1]' + b' ' * 40):
+        with pytest.raises(ValueError, match=r'params.mmprop.* is damaged in'):
+            opened('params', content)
+    for section in ('box_ends', 'name_ends'):
+        file = opened(section)
+        with pytest.raises(ValueError, match=f'{section}.* is damaged in'):
+            file[0]
+    file = opened('order', b'\xff' * 200)
+    with pytest.raises(ValueError, match=r'order.mmprop.* is damaged in'):
+        file.get('class 0/img_0.JPEG')
 
 
 def test_a_pickle_is_the_path(path):

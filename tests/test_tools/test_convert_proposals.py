@@ -92,6 +92,10 @@ def test_mistakes_are_one_sentence(run):
     run('soco.json a.mmprop --images images', EXIT_CODE)
     assert 'name its images by --images' in run(
         'a.mmprop npy --to detreg', EXIT_CODE)
+    Path('npy').mkdir()
+    assert 'give the name of a new folder' in run(
+        'a.mmprop npy --to detreg --images images --overwrite', EXIT_CODE)
+    Path('npy').rmdir()
     Path('list.txt').write_text('2.jpg')
     assert "'a/1.jpg' of 'a.mmprop' is not among the 1 images" in run(
         'a.mmprop npy --to detreg --images list.txt --img-prefix images',

@@ -63,6 +63,16 @@ def test_another_job_is_refused(tmp_path):
         assert not journal.tags.any()
 
 
+@pytest.mark.parametrize('content', [b'', b'{"a', b'3', b'\xff'])
+def test_a_damaged_job(tmp_path, content):
+    _fill(tmp_path, [(3, 1, b'three')])
+    (tmp_path / 'job.json').write_bytes(content)
+    with pytest.raises(ValueError, match=r'job.json.* is damaged, .*restart'):
+        _fill(tmp_path, [])
+    with Journal(tmp_path) as journal:
+        journal.begin(JOB, 9, restart=True)
+
+
 def test_only_one_process(tmp_path):
     context = multiprocessing.get_context('fork')
     with ProcessPoolExecutor(1, context) as pool:
