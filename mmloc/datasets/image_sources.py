@@ -21,6 +21,8 @@ IMG_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
 _PATH_WITH_SUFFIX = re.compile(
     r'(.*(?:' + '|'.join(map(re.escape, IMG_SUFFIXES)) + r'))(?:\s.*)?$',
     re.IGNORECASE)
+#: A part of a zip member's name; ``.`` and ``..`` are taken as they are.
+_HIDDEN = re.compile(r'\.(?!\.?$)|__MACOSX$')
 #: How many files ``check_exists='sample'`` looks at.
 _NUM_SAMPLED = 64
 
@@ -97,6 +99,22 @@ def image_name(img_path: str, prefix: str) -> str:
     return img_path.removeprefix(start).replace(os.sep, '/')
 
 
+def image_path(name: str, prefix: str) -> str:
+    """Undo :func:`image_name`.
+
+    Args:
+        name (str): Name of an image.
+        prefix (str): What :func:`image_prefix` returns.
+
+    Returns:
+        str: Path by which the image is read.
+    """
+    # Names in a zip are no paths: one may begin with a slash.
+    if prefix.startswith(ZIP_PREFIX):
+        return f'{prefix}/{name}'
+    return osp.join(prefix, name)
+
+
 def read_folder(folder: str) -> list[dict]:
     """List the images of a folder and of all folders below it.
 
@@ -141,7 +159,7 @@ def read_zip(ann_file: str, img_prefix: str) -> list[dict]:
     infos = [
         dict(img_path=f'{ZIP_PREFIX}{path}/{name}') for name in names
         if name.startswith(folder) and name.lower().endswith(IMG_SUFFIXES)
-        and not any(part[:1] == '.' or part == '__MACOSX'
+        and not any(_HIDDEN.match(part)
                     for part in name[len(folder):].split('/'))
     ]
     if not infos:
@@ -173,7 +191,7 @@ def read_txt(ann_file: str, img_prefix: str) -> list[dict]:
     if not names:
         raise ValueError(f'The image list {ann_file!r} names 0 images, '
                          'expected one image path a line.')
-    return [dict(img_path=osp.join(img_prefix, name)) for name in names]
+    return [dict(img_path=image_path(name, img_prefix)) for name in names]
 
 
 def read_coco(ann_file: str, img_prefix: str) -> list[dict]:
@@ -183,7 +201,7 @@ def read_coco(ann_file: str, img_prefix: str) -> list[dict]:
             images = json.load(f)['images']
         infos = []
         for image in images:
-            info = dict(img_path=osp.join(img_prefix, image['file_name']))
+            info = dict(img_path=image_path(image['file_name'], img_prefix))
             info.update({
                 k: int(image[k])
                 for k in ('height', 'width') if image.get(k) is not None

@@ -13,6 +13,7 @@ from mmloc.proposals.file_layout import Proposals
 from mmloc.utils.journal import Journal
 from mmloc.utils.processes import WorkerDiedError, map_unordered, num_cores
 
+from .image_sources import image_path
 from .proposal_job import WHOLE, ImageNames, Shard
 from .proposal_output import (
     put_in_place,
@@ -173,7 +174,7 @@ class _Propose:
     prefix: str
 
     def __call__(self, job: tuple[int, str]) -> tuple[int, bytes]:
-        path = osp.join(self.prefix, job[1])
+        path = image_path(job[1], self.prefix)
         try:
             results = self.search(LoadImage()(dict(img_path=path)))
         except UnreadableImageError as error:

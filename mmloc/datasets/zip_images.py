@@ -57,7 +57,7 @@ class ZipIndex(Sequence):
         except (zipfile.BadZipFile, struct.error, UnicodeError,
                 NotImplementedError) as error:
             raise ValueError(f'{path!r} cannot be read as a zip ({error}), '
-                             'expected a complete and usual .zip file.') from error
+                             'expected a complete, usual .zip.') from error
         names = sorted(members)
         self._names = b''.join(names)
         self._ends = np.cumsum([len(name) for name in names], dtype=np.int64)

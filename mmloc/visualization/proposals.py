@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mmloc.datasets import LoadImage, LoadProposals
-from mmloc.datasets.image_sources import image_prefix
+from mmloc.datasets.image_sources import image_path, image_prefix
 from mmloc.datasets.zip_images import find_zip
 from mmloc.proposals import ProposalFile
 
@@ -186,7 +186,7 @@ def draw_proposal_file(file: ProposalFile,
     load, add = LoadImage(), LoadProposals(file.path, on_empty='keep')
     prefix = image_prefix('', root)
     samples = [
-        add(load(dict(img_path=osp.join(prefix, name), img_name=name)))
+        add(load(dict(img_path=image_path(name, prefix), img_name=name)))
         for name in names
     ]
     return draw_proposals([sample['img'] for sample in samples],

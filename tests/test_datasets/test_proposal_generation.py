@@ -94,6 +94,11 @@ def test_sources_agree(folder, tmp_path):
     with zipfile.ZipFile(tmp_path / 'set.zip', 'w') as file:
         for name in names:
             file.write(folder / name, name)
+    with zipfile.ZipFile(tmp_path / 'odd.zip', 'w') as file:
+        for name in ('/a.png', './z.png'):
+            file.write(folder / name[-5:].lstrip('/'), name)
+    report, _ = _generate(tmp_path / 'odd.zip', tmp_path / 'odd.mmprop')
+    assert (report['written'], report['skipped']) == (2, [])
     found = {}
     for source, root in ((folder, None), (tmp_path / 'set.zip', None),
                          (tmp_path / 'list.txt', str(folder)),

@@ -48,6 +48,19 @@ def test_order_and_hidden_members(archive):
     assert len(read_images('', f'{archive}/n/')) == 2
 
 
+def test_odd_names_are_kept(tmp_path):
+    names = ['../d.png', './c.png', '/a.png', 'n/../b.png', 'x//e.png']
+    path = _write_zip(
+        tmp_path / 'a.zip', {name: _png(i) for i, name in enumerate(names)})
+    (tmp_path / 'list.txt').write_text('\n'.join(names))
+    for ann_file in ('', str(tmp_path / 'list.txt')):
+        dataset = UnlabeledImageDataset(
+            ann_file, data_prefix=dict(img=path), pipeline=PIPELINE)
+        samples = [dataset[i] for i in range(len(dataset))]
+        assert [sample['img_name'] for sample in samples] == names
+        assert [sample['img'][0, 0, 0] for sample in samples] == [*range(5)]
+
+
 def test_a_folder_may_be_named_so(tmp_path):
     (tmp_path / 'a.zip').mkdir()
     path = _write_zip(tmp_path / 'a.zip' / 'B.ZIP', {'x.png': _png(0)})
