@@ -21,6 +21,7 @@ from mmloc.proposals.formats import (
 from mmloc.utils.files import refuse_existing
 
 from .image_sources import image_name, image_prefix, read_images
+from .transforms.loading import any_size
 from .zip_images import ZIP_PREFIX
 
 #: mmloc's file, a json by stem, a COCO json, a folder of .npy by stem.
@@ -216,9 +217,16 @@ def image_size(info: dict) -> tuple[int, int, int]:
     path = info['img_path']
     file = BytesIO(fileio.get(path)) if path.startswith(ZIP_PREFIX) else path
     try:
-        with Image.open(file) as img:
+        # Only the header is read, which any image may have.
+        with any_size(), Image.open(file) as img:
             orientation = img.getexif().get(ExifTags.Base.Orientation, 1)
-            return *img.size, orientation if orientation in range(9) else 1
+            orientation = orientation if orientation in range(1, 9) else 1
+            width, height = img.size
+            if img.format == 'TIFF':  # Pillow swaps the sides of some
+                width, height = (
+                    img.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth,
+                                                ExifTags.Base.ImageLength))
+            return width, height, orientation
     except UnidentifiedImageError as error:
         raise ValueError(
             f'The size of the image {path!r} cannot be read: the file is '

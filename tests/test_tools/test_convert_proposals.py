@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmloc.datasets.proposal_conversion import convert_proposals
+from mmloc.datasets import LoadImage
+from mmloc.datasets.proposal_conversion import convert_proposals, image_size
 from mmloc.proposals import ProposalFile
 from mmloc.utils.cli import EXIT_CODE
 
@@ -72,6 +73,20 @@ def test_soco_to_all_and_back(run):
     Path('list.txt').write_text('a/1.jpg 7\n')
     run('npy c.mmprop --images list.txt --img-prefix images')
     assert list(ProposalFile('c.mmprop').names) == ['a/1.jpg']
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+def test_sizes_are_those_of_the_stored_image(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 9)  # of Pillow's own
+    exif = Image.Exif()
+    for orientation in (1, 3, 6, 8):
+        exif[0x0112] = orientation
+        path = str(tmp_path / f'a{suffix}')
+        Image.new('L', (40, 30)).save(path, exif=exif)
+        assert image_size(dict(img_path=path)) == (40, 30, orientation)
+        # And that is how it is loaded.
+        shape = LoadImage()(dict(img_path=path))['img_shape']
+        assert shape == ((40, 30) if orientation > 4 else (30, 40))
 
 
 @pytest.mark.usefixtures('images')

@@ -2,6 +2,8 @@
 import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import mmcv
 import numpy as np
@@ -157,13 +159,19 @@ def _check_file(path: str, max_bytes: int) -> None:
 
 def _size_in_header(data: bytes) -> tuple[int, int] | None:
     """Width and height of an encoded image, None if Pillow cannot tell."""
-    # Pillow would refuse or warn by a limit of its own.
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with any_size(), Image.open(io.BytesIO(data)) as image:
             return image.size
     except Exception:  # of many kinds; the decoder will say what is wrong
         return None
+
+
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Let Pillow, which has a limit of its own, open images of any size."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
