@@ -10,6 +10,7 @@ import numpy as np
 
 from mmloc.proposals import write_proposals
 from mmloc.proposals.file_layout import Proposals
+from mmloc.proposals.selective_search import ALGORITHM
 from mmloc.utils.journal import Journal
 from mmloc.utils.processes import WorkerDiedError, map_unordered, num_cores
 
@@ -89,8 +90,8 @@ def generate_proposals(source: str,
     part = shard.range(len(images.names))
     target = shard.path(out)
     job = dict(
-        method='selective_search', **search.params, rule=search.rule,
-        **images.describe(), shard=str(shard))
+        method='selective_search', algorithm=ALGORITHM, **search.params,
+        rule=search.rule, **images.describe(), shard=str(shard))
     with Journal(f'{target}.journal') as journal:
         report = read_report(target, job)
         if report and not overwrite and not restart:

@@ -12,13 +12,13 @@ import numpy as np
 
 from mmloc.utils.files import atomic_write
 
+from .selective_search import ALGORITHM
+
 try:
     import fcntl
 except ImportError:  # not a POSIX system
     fcntl = None
 
-#: Raise it when :func:`~mmloc.proposals.selective_search` gives other boxes.
-ALGORITHM = 1
 #: Key of the image, number of boxes, CRC-32 of key and boxes; boxes follow.
 _HEAD = struct.Struct('<16sII')
 

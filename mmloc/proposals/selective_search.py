@@ -5,6 +5,10 @@ from PIL import Image
 
 from .numbers import plain_number
 
+#: Raise it when :func:`selective_search` gives other boxes. It is among the
+#: parameters of files, of begun jobs and of caches, which then differ.
+ALGORITHM = 1
+
 
 def selective_search(img: np.ndarray,
                      scale: float = 300.,

@@ -76,9 +76,9 @@ def test_file_and_report(folder, tmp_path):
     assert report['written'] == len(file) == 6
     assert report['boxes'] == file.num_boxes > 9
     assert file.params == dict(
-        method='selective_search', scale=300., sigma=.9, min_size=20,
-        max_side=None, rule=[dict(min_side=12., max_ratio=None, min_size=0.,
-                                  max_size=None)])
+        method='selective_search', algorithm=1, scale=300., sigma=.9,
+        min_size=20, max_side=None, rule=[
+            dict(min_side=12., max_ratio=None, min_size=0., max_size=None)])
     for name, width, height, boxes in file:
         results = _search()(LoadImage()(dict(img_path=str(folder / name))))
         assert (height, width) == results['img_shape']
@@ -263,6 +263,20 @@ def test_unreadable_images_are_tried_again(folder, tmp_path):
     report, _ = _generate(folder, out)
     assert '0.png' in ProposalFile(out)
     assert [item['name'] for item in report['skipped']] == ['n/3.jpg']
+
+
+def test_an_update_meanwhile(folder, tmp_path, monkeypatch):
+    """Boxes of two versions of the search may not get into one file."""
+    out = tmp_path / 'out.mmprop'
+    _generate(folder, out, shard=Shard(1, 2))
+    with pytest.raises(KeyboardInterrupt):
+        _generate(folder, out, shard=Shard(2, 2), track=_Stop(2))
+    monkeypatch.setattr(proposal_generation, 'ALGORITHM', 2)
+    with pytest.raises(ValueError, match='algorithm 1 and now 2: give the'):
+        _generate(folder, out, shard=Shard(2, 2))
+    _generate(folder, out, shard=Shard(2, 2), restart=True)
+    with pytest.raises(ValueError, match=r'shard2of2.* was made with .*2'):
+        merge_shards(str(out))
 
 
 def test_restart(folder, tmp_path):
