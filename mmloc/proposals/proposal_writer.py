@@ -49,10 +49,17 @@ def write_proposals(path: str,
         int: Number of images written.
 
     Raises:
-        ValueError: A record is not valid, two have the same name, or there
-            is a file and ``overwrite`` is not given.
+        ValueError: A record or ``params`` is not valid, two records have the
+            same name, or there is a file and ``overwrite`` is not given.
+        RuntimeError: The disk is full.
     """
-    blob = json.dumps(params, sort_keys=True, allow_nan=False).encode()
+    try:
+        blob = json.dumps(params, sort_keys=True, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'the params of {path!r} are {params!r}, which JSON cannot store '
+            f'({error}); give finite numbers, texts, lists and dicts of '
+            'Python.') from error
     with atomic_write(path, overwrite) as file:
         return _write(file, records, blob, path)
 

@@ -207,6 +207,13 @@ def test_damage_behind_the_header(tmp_path, path):
         file.get('class 0/img_0.JPEG')
 
 
+@pytest.mark.parametrize('value', [np.float32(1), float('nan'), {1, 2}])
+def test_params_that_json_cannot_store(tmp_path, value):
+    with pytest.raises(ValueError, match=r'a.mmprop.* JSON cannot store'):
+        write_proposals(str(tmp_path / 'a.mmprop'), _records(), dict(a=value))
+    assert not os.listdir(tmp_path)
+
+
 def test_a_pickle_is_the_path(path):
     file = ProposalFile(path)
     content = pickle.dumps(file)
