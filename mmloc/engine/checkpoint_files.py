@@ -1,6 +1,9 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """How checkpoints are written, and which one a training can go on from."""
+import glob
 import os
+import pickle
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,11 +11,14 @@ from pathlib import Path
 
 import torch
 
+from mmloc.utils.checkpoint import explain_refusal
 from mmloc.utils.files import sync_folder
 
 #: Names of what a training saves to go on from.
 _PATTERNS = ('epoch_*.pth', 'iter_*.pth', 'interrupted.pth')
 _NEEDED = ('state_dict', 'optimizer', 'message_hub')
+#: What keeps the weights of a file and leaves the rest.
+_CONVERTER = 'tools/model_tools/convert_checkpoint.py'
 
 
 class CheckpointWriteError(RuntimeError):
@@ -88,29 +94,40 @@ def check_resumable(path: str, thorough: bool = True) -> None:
             'from it with --load-from in place of --resume')
 
 
-def find_checkpoint(work_dir: str) -> tuple[str | None, list[str]]:
+def find_checkpoint(
+        work_dir: str,
+        filename_tmpl: str | None = None) -> tuple[str | None, list[str]]:
     """Find the newest checkpoint that a training can go on from.
+
+    The one that ``last_checkpoint`` names comes first; then those beside it
+    and in the folder itself, which may have been moved since.
 
     Args:
         work_dir (str): The folder of the training.
+        filename_tmpl (str, optional): That of ``CheckpointHook``, if the
+            files are not called ``epoch_*.pth`` or ``iter_*.pth``. Defaults
+            to None.
 
     Returns:
-        tuple: Its path, None if none has been saved; and a sentence for each
-        newer one that cannot be used.
+        tuple: Its path, None if none has been saved, or the address (with
+        ``://``) that ``last_checkpoint`` names, unseen; and a sentence for
+        each newer one that cannot be used.
 
     Raises:
         ValueError: There are checkpoints and none can be used.
     """
-    folder, notes = Path(work_dir), []
-    marker = folder / 'last_checkpoint'
-    candidates = []
+    folders, candidates, notes = [Path(work_dir)], [], []
+    marker = folders[0] / 'last_checkpoint'
     if marker.is_file() and (marked := marker.read_text().strip()):
-        candidates, folder = [Path(marked)], Path(marked).parent
-    others = {path for pattern in _PATTERNS for path in folder.glob(pattern)}
-    candidates += sorted(
-        others - set(candidates),
-        key=lambda path: path.stat().st_mtime_ns,
-        reverse=True)
+        if '://' in marked:
+            return marked, []
+        candidates.append(Path(marked))
+        folders.append(candidates[0].parent)
+        # A folder that was moved or copied goes on from its own files.
+        if (own := folders[0] / candidates[0].name).is_file():
+            candidates.insert(0, own)
+    candidates = list(dict.fromkeys(
+        candidates + _saved(folders, filename_tmpl)))
     for path in candidates:
         try:
             check_resumable(str(path))
@@ -123,6 +140,18 @@ def find_checkpoint(work_dir: str) -> tuple[str | None, list[str]]:
             f'none of the {len(candidates)} checkpoints of {work_dir!r} can '
             f'be resumed; the newest: {notes[0]}')
     return None, notes
+
+
+def _saved(folders: list[Path], filename_tmpl: str | None) -> list[Path]:
+    """List what looks by its name like a checkpoint, newest first."""
+    patterns = list(_PATTERNS)
+    if filename_tmpl:
+        plain = re.split(r'\{[^{}]*\}', filename_tmpl)
+        patterns.append('*'.join(glob.escape(part) for part in plain))
+    paths = {path for folder in folders for pattern in patterns
+             for path in folder.glob(pattern)}
+    return sorted(
+        paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def _open(path: str, thorough: bool) -> dict:
@@ -141,7 +170,16 @@ def _open(path: str, thorough: bool) -> dict:
         checkpoint = torch.load(
             path, map_location='cpu', weights_only=True, mmap=modern)
     except Exception as error:
+        refused = explain_refusal(error)
+        if refused:
+            raise ValueError(
+                f'checkpoint {path!r} {refused}; write its weights to another '
+                f'file by "python {_CONVERTER} {path} OUT --to mmloc" (of a '
+                'detector --to mmdet), with --trust only if you trust its '
+                'author, and give that one') from error
         found = str(error).strip().partition('\n')[0] or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):
+            found = 'no file of torch.save'  # torch's text is about trust
         raise ValueError(
             f'checkpoint {path!r} ({Path(path).stat().st_size} bytes) cannot '
             'be read, it is cut off, damaged or no checkpoint at all '

@@ -190,7 +190,9 @@ def set_start(cfg: Config,
     if load_from is not None:
         cfg.load_from = load_from
     if resume == 'auto':
-        resume, passed_over = find_checkpoint(cfg.work_dir)
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        resume, passed_over = find_checkpoint(
+            cfg.work_dir, hook.get('filename_tmpl'))
         note = f'--resume: no checkpoint in {cfg.work_dir}, a new run starts'
         cfg.resume = False
     elif resume is not None and '://' not in resume:

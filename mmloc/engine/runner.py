@@ -3,7 +3,7 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import master_only
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
@@ -118,7 +118,9 @@ class Runner(MMEngineRunner):
     def load_or_resume(self) -> None:
         """Load the weights, or resume, as the config says."""
         if self._resume and self._load_from is None and not self._has_loaded:
-            self._load_from, notes = find_checkpoint(self.work_dir)
+            tmpl = next((hook.filename_tmpl for hook in self.hooks
+                         if isinstance(hook, CheckpointHook)), None)
+            self._load_from, notes = find_checkpoint(self.work_dir, tmpl)
             for note in notes:
                 self.logger.warning(f'Passed over: {note}.')
             self._resume = self._load_from is not None

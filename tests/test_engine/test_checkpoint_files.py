@@ -104,6 +104,55 @@ def test_damaged_ones_are_passed_over_aloud(tmp_path):
         find_checkpoint(str(tmp_path))
 
 
+def test_a_folder_that_was_moved_has_its_own(tmp_path):
+    old, new = tmp_path / 'old', tmp_path / 'new'
+    old.mkdir()
+    save(old / 'epoch_1.pth')
+    os.utime(old / 'epoch_1.pth', (1, 1))
+    mark(old, save(old / 'epoch_2.pth'))
+    old.rename(new)
+    assert find_checkpoint(str(new)) == (str(new / 'epoch_2.pth'), [])
+    # Another training at the old place is none of this one's business.
+    old.mkdir()
+    save(old / 'epoch_2.pth')
+    assert find_checkpoint(str(new)) == (str(new / 'epoch_2.pth'), [])
+    (old / 'epoch_2.pth').unlink()
+    (new / 'epoch_2.pth').unlink()
+    found, notes = find_checkpoint(str(new))
+    assert found == str(new / 'epoch_1.pth')
+    assert 'is not a file' in notes[0]
+
+
+def test_those_saved_elsewhere_are_found(tmp_path):
+    work_dir, out_dir = tmp_path / 'logs', tmp_path / 'big'
+    work_dir.mkdir()
+    out_dir.mkdir()
+    good = save(out_dir / 'epoch_1.pth')
+    os.utime(good, (1, 1))
+    mark(work_dir, save(out_dir / 'epoch_2.pth'))
+    assert find_checkpoint(str(work_dir))[0] == str(out_dir / 'epoch_2.pth')
+    (out_dir / 'epoch_2.pth').write_bytes(b'')
+    assert find_checkpoint(str(work_dir))[0] == good
+
+
+def test_an_address_is_left_as_it_is(tmp_path):
+    mark(tmp_path, 's3://bucket/run/epoch_1.pth')
+    assert find_checkpoint(str(tmp_path)) == (
+        's3://bucket/run/epoch_1.pth', [])
+
+
+def test_other_names_are_found_by_their_template(tmp_path):
+    good = save(tmp_path / 'run[1]-0001.pth')
+    os.utime(good, (1, 1))
+    mark(tmp_path, save(tmp_path / 'run[1]-0002.pth'))
+    (tmp_path / 'run[1]-0002.pth').write_bytes(b'')
+    found, notes = find_checkpoint(str(tmp_path), 'run[1]-{:04d}.pth')
+    assert found == good
+    assert len(notes) == 1
+    with pytest.raises(ValueError, match='none of the 1 checkpoints'):
+        find_checkpoint(str(tmp_path))
+
+
 def fail_to_write(path):
     with replacing(path) as temporary:
         temporary.write_text('ne')
