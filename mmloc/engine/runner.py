@@ -197,7 +197,14 @@ class Runner(MMEngineRunner):
 
 
 def _take_ours(cfg: dict, names: tuple[str, ...]) -> None:
-    """Replace mmengine's form of a part by that of mmloc."""
-    kind = str(cfg.get('type', '')).removeprefix('mmengine.')
+    """Replace mmengine's form of a part by that of mmloc.
+
+    It may be named by its class and by the path of its module too.
+    """
+    kind = cfg.get('type', '')
+    if isinstance(kind, type):
+        kind = f'{kind.__module__}.{kind.__name__}'
+    if kind.startswith('mmengine.'):
+        kind = kind.rpartition('.')[2]
     if kind in names:
         cfg['type'] = f'mmloc.{kind}'

@@ -1,9 +1,13 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import pytest
 import torch
+from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
+from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochLoop
 from torch import nn
 
 from mmloc.engine import Runner
+from mmloc.engine.hooks import CheckpointHook
+from mmloc.engine.runner import _take_ours
 
 
 @pytest.mark.parametrize(('launcher', 'sentence'), [
@@ -29,3 +33,26 @@ def test_one_process_is_left_to_mmengine(tmp_path):
     assert not torch.distributed.is_initialized()
     assert not any(isinstance(module, nn.SyncBatchNorm)
                    for module in runner.model.modules())
+
+
+@pytest.mark.parametrize(('kind', 'taken'), [
+    ('CheckpointHook', 'mmloc.CheckpointHook'),
+    ('mmengine.CheckpointHook', 'mmloc.CheckpointHook'),
+    ('mmengine.hooks.CheckpointHook', 'mmloc.CheckpointHook'),
+    (MMEngineCheckpointHook, 'mmloc.CheckpointHook'),
+    (MMEngineEpochLoop, 'mmloc.EpochBasedTrainLoop'),
+    ('other.CheckpointHook', 'other.CheckpointHook'),
+    ('mmengine.hooks.EMAHook', 'mmengine.hooks.EMAHook'),
+    (nn.Linear, nn.Linear),
+])
+def test_parts_are_replaced_however_they_are_named(kind, taken):
+    cfg = dict(type=kind)
+    _take_ours(cfg, ('CheckpointHook', 'EpochBasedTrainLoop'))
+    assert cfg == dict(type=taken)
+
+
+def test_a_class_of_mmengine_in_a_config_is_replaced(tmp_path):
+    runner = Runner(
+        nn.Linear(1, 1), str(tmp_path), experiment_name='by_class',
+        default_hooks=dict(checkpoint=dict(type=MMEngineCheckpointHook)))
+    assert any(type(hook) is CheckpointHook for hook in runner.hooks)
