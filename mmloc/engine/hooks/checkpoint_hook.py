@@ -43,7 +43,7 @@ class CheckpointHook(MMEngineCheckpointHook):
     place, after the new checkpoint is on the disk. A save that fails is
     reported and changes nothing; training goes on and the next save is its
     next chance, up to ``max_failures`` in a row. The save at the end of the
-    training may not fail.
+    training may not fail, nor one to storage with an address (``s3://...``).
 
     Args:
         max_failures (int): Number of failed saves in a row that stop the
@@ -60,19 +60,28 @@ class CheckpointHook(MMEngineCheckpointHook):
         self._failures = 0
         self._saved_iter = None
 
-    def interrupt(self, runner: Runner) -> None:
-        """Save ``interrupted.pth`` at the end of an iteration, unless it has
-        just been saved.
+    def interrupt(self, runner: Runner, iters: int) -> None:
+        """Save ``interrupted.pth`` between two iterations, unless all that it
+        takes to go on has just been saved.
+
+        It holds optimizer and schedules even if other checkpoints do not.
 
         Args:
             runner (Runner): The runner.
+            iters (int): Number of iterations that are done.
 
         Raises:
             CheckpointWriteError: It could not be written.
         """
-        if self._saved_iter != runner.iter + 1:
-            meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
-            self._write(runner, 'interrupted.pth', meta, by_epoch=False)
+        if self._saved_iter == iters:
+            return
+        chosen = self.save_optimizer, self.save_param_scheduler
+        self.save_optimizer = self.save_param_scheduler = True
+        try:
+            self._write(runner, 'interrupted.pth',
+                        dict(epoch=runner.epoch, iter=iters), by_epoch=False)
+        finally:
+            self.save_optimizer, self.save_param_scheduler = chosen
 
     def _save_checkpoint(self, runner: Runner) -> None:
         with self._surviving(runner):
@@ -114,7 +123,8 @@ class CheckpointHook(MMEngineCheckpointHook):
             by_epoch=by_epoch,
             backend_args=self.backend_args,
             **self.args)
-        self._saved_iter = meta['iter']
+        if self.save_optimizer and self.save_param_scheduler:
+            self._saved_iter = meta['iter']
         if not is_main_process():
             return
         with replacing(Path(runner.work_dir, 'last_checkpoint')) as marker:

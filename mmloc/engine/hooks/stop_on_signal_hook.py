@@ -10,7 +10,7 @@ import torch
 import torch.distributed as torch_dist
 from mmengine.dist import barrier, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 
 from mmloc.registry import HOOKS
 
@@ -26,6 +26,10 @@ class StopOnSignalHook(Hook):
     saved, from which ``--resume`` goes on as if nothing had been, and the
     program ends with ``exit_code``. Of several processes any may get the
     signal: all leave after the same iteration, the next but one at latest.
+
+    Before a validation begins the hook looks once more. A signal during one
+    is heeded after it and the next iteration; such a stop, like one before
+    the first iteration, costs time but no training.
 
     The workers of the data loader ignore the signals unless the training
     itself sends them, so that a signal to a whole process group or Slurm
@@ -92,20 +96,35 @@ class StopOnSignalHook(Hook):
             SystemExit: With ``exit_code``, the checkpoint saved.
         """
         self._stop = self._stop or self._agreed()
+        self._leave_if_told(runner, runner.iter + 1)
+
+    def before_val(self, runner: Runner) -> None:
+        """Leave if a signal came, instead of beginning a long validation.
+
+        Raises:
+            SystemExit: With ``exit_code``, the checkpoint saved.
+        """
+        if not hasattr(self, '_former'):  # a validation without training
+            return
+        # With several processes the first answer is about the time before
+        # the last iteration, and the second about now.
+        self._stop = any([self._agreed(), self._agreed(), self._stop])
+        self._leave_if_told(runner, runner.iter)
+
+    def _leave_if_told(self, runner: Runner, iters: int) -> None:
         steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-        if not self._stop or (runner.iter + 1) % steps:
+        if not self._stop or iters % steps:
             return
         saver = next((hook for hook in runner.hooks
                       if isinstance(hook, CheckpointHook)), None)
         if saver is None:
             saver = CheckpointHook()
             saver.before_train(runner)
-        saver.interrupt(runner)
+        saver.interrupt(runner, iters)
         barrier()
-        number = runner.iter + 1
         runner.logger.warning(
             f'{self._reason()}: saved {saver.last_ckpt} after iteration '
-            f'{number} of {runner.max_iters}; --resume goes on from there.')
+            f'{iters} of {runner.max_iters}; {_outlook(runner.train_loop)}.')
         self.after_train(runner)
         runner.call_hook('after_run')
         raise SystemExit(self.exit_code)
@@ -144,6 +163,18 @@ class StopOnSignalHook(Hook):
             told, torch_dist.ReduceOp.MAX, self._group, async_op=True)
         self._vote = told, work
         return answer
+
+
+def _outlook(loop: BaseLoop) -> str:
+    """Say what ``--resume`` will do."""
+    if getattr(loop, 'resumable', False) or isinstance(
+            loop, IterBasedTrainLoop):
+        return '--resume goes on from there'
+    return ('--resume has these weights but begins the data of the epoch '
+            f'anew, because {type(loop).__name__} cannot begin in its middle '
+            'with this data loader; to lose nothing, use '
+            'mmloc.EpochBasedTrainLoop or mmloc.IterBasedTrainLoop and '
+            'describe the data loader in the config')
 
 
 def _shield(worker_id: int, signals: Sequence[int],

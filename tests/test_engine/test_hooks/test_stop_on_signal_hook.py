@@ -6,12 +6,16 @@ import time
 
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
+from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochLoop
 from torch import nn
 from torch.utils.data import Dataset
 
 from mmloc.engine import Runner
-from mmloc.engine.hooks import StopOnSignalHook
+from mmloc.engine.checkpoint_files import check_resumable, find_checkpoint
+from mmloc.engine.hooks import CheckpointHook, StopOnSignalHook
 
 MAIN = os.getpid()
 
@@ -31,6 +35,25 @@ class Signalling(Dataset):
         return dict(x=torch.ones(1))
 
 
+class Nothing(BaseMetric):
+    """A validation that counts its images."""
+
+    def process(self, data_batch, data_samples):
+        self.results.append(len(data_samples))
+
+    def compute_metrics(self, results):
+        return dict(images=sum(results))
+
+
+class SignalAfter(Hook):
+    """Send a signal when nothing but the validation is left of an epoch."""
+
+    priority = 'VERY_LOW'
+
+    def after_train_epoch(self, runner):
+        os.kill(MAIN, signal.SIGTERM)
+
+
 class Model(BaseModel):
 
     def __init__(self):
@@ -38,11 +61,17 @@ class Model(BaseModel):
         self.weight = nn.Parameter(torch.ones(1))
 
     def forward(self, x, mode='loss'):
+        if mode == 'predict':
+            return x
         return dict(loss=(self.weight * len(x)).sum())
 
 
+class OwnLoop(MMEngineEpochLoop):
+    """A loop of the user."""
+
+
 def make(work_dir, dataset=None, accumulate=1, num_workers=0, by_epoch=True,
-         **hook):
+         save_optimizer=True, train_cfg=None, hooks=(), others=None, **hook):
     make.count += 1
     return Runner(
         Model(), str(work_dir), experiment_name=f'signals_{make.count}',
@@ -50,14 +79,15 @@ def make(work_dir, dataset=None, accumulate=1, num_workers=0, by_epoch=True,
             batch_size=2, num_workers=num_workers,
             dataset=dataset or Signalling(),
             sampler=dict(type='DefaultSampler', shuffle=False)),
-        train_cfg=dict(by_epoch=True, max_epochs=2),
+        train_cfg=train_cfg or dict(by_epoch=True, max_epochs=2),
         optim_wrapper=dict(
             optimizer=dict(type='SGD', lr=0.1),
             accumulative_counts=accumulate),
         default_hooks=dict(checkpoint=dict(
-            type='CheckpointHook', interval=1, by_epoch=by_epoch)),
-        custom_hooks=[dict(type='mmloc.StopOnSignalHook', **hook)],
-        randomness=dict(seed=0))
+            type='CheckpointHook', interval=1, by_epoch=by_epoch,
+            save_optimizer=save_optimizer)),
+        custom_hooks=[dict(type='mmloc.StopOnSignalHook', **hook), *hooks],
+        randomness=dict(seed=0), **others or {})
 
 
 make.count = 0
@@ -98,6 +128,52 @@ def test_what_has_just_been_saved_is_not_saved_again(tmp_path):
         'iter_1.pth', 'iter_2.pth']
     marked = (tmp_path / 'last_checkpoint').read_text()
     assert marked == str(tmp_path / 'iter_2.pth')
+
+
+def test_weights_alone_are_no_reason_to_stop_saving(tmp_path):
+    """Beside checkpoints without the optimizer, one from which to go on."""
+    runner = make(tmp_path, Signalling(at=2), by_epoch=False,
+                  save_optimizer=False)
+    with pytest.raises(SystemExit):
+        runner.train()
+    assert 'optimizer' not in torch.load(tmp_path / 'iter_2.pth')
+    assert {'optimizer', 'message_hub'} <= set(interrupted(tmp_path))
+    check_resumable(str(tmp_path / 'interrupted.pth'))
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_no_validation_begins_after_a_signal(by_epoch, tmp_path):
+    val = dict(
+        val_cfg=dict(), val_evaluator=Evaluator(Nothing()),
+        val_dataloader=dict(
+            batch_size=2, num_workers=0, dataset=Signalling(),
+            sampler=dict(type='DefaultSampler', shuffle=False)))
+    runner = make(tmp_path, hooks=[SignalAfter()], others=val)
+    saver = next(x for x in runner.hooks if isinstance(x, CheckpointHook))
+    saver.interval = 1 if by_epoch else -1
+    with pytest.raises(SystemExit) as left:
+        runner.train()
+    assert left.value.code == 85
+    log, = tmp_path.glob('*/*.log')
+    assert 'Epoch(val)' not in log.read_text()
+    found, _ = find_checkpoint(str(tmp_path))
+    assert found == str(tmp_path / (
+        'epoch_1.pth' if by_epoch else 'interrupted.pth'))
+    rest = make(tmp_path / 'rest', others=val)
+    rest.resume(found)
+    rest.train()
+    assert (rest.iter, rest.epoch) == (8, 2)
+    rest.val()  # without a training to be stopped
+
+
+def test_what_a_loop_of_the_user_repeats_is_said(tmp_path):
+    runner = make(tmp_path, Signalling(at=2),
+                  train_cfg=dict(type=OwnLoop, max_epochs=2))
+    with pytest.raises(SystemExit):
+        runner.train()
+    log, = tmp_path.glob('*/*.log')
+    assert ('begins the data of the epoch anew, because OwnLoop cannot'
+            in log.read_text())
 
 
 def test_signals_and_code_can_be_chosen(tmp_path):
