@@ -170,9 +170,17 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterLoop):
 
         Args:
             position (dict): Of :meth:`position`; empty in a checkpoint of
-                mmengine.
+                mmengine. If a pass over the data had another number of
+                batches, the log says that others follow.
         """
         self.batches = position.get('batches', self._iter)
+        former, now = position.get('epoch'), len(self.dataloader)
+        if self.resumable and former not in (None, now):
+            self.runner.logger.warning(
+                f'The checkpoint comes from passes of {former} iterations '
+                f'over the data, which now take {now}: data, batch size or '
+                'number of processes have changed, so some images come again '
+                'and others later than they would have.')
         if self.resumable and 'seed' in position:
             self.dataloader.batch_sampler.seed = position['seed']
 

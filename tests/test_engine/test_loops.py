@@ -138,3 +138,14 @@ def test_a_loader_of_the_user_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match='the same data, batch size, data '
                        'loader'):
         train(runner, tmp_path / 'ours' / 'iter_4.pth')
+
+
+def test_iterations_over_other_data_are_told(tmp_path):
+    train(make(tmp_path, ITERS))
+    same = make(tmp_path / 'same', ITERS)
+    wider = make(tmp_path / 'wider', ITERS, batch_size=6)
+    for runner, told in ((same, False), (wider, True)):
+        assert len(train(runner, tmp_path / 'iter_4.pth')) == 5
+        log, = (tmp_path / runner.work_dir).glob('*/*.log')
+        assert ('passes of 3 iterations over the data, which now take 2'
+                in log.read_text()) == told
