@@ -8,11 +8,11 @@ import argparse
 import json
 import os.path as osp
 import pickle
-import re
 from typing import IO, Any
 
 import torch
 
+from mmloc.utils.checkpoint import explain_refusal
 from mmloc.utils.files import atomic_write
 
 from .pickles import dump_arrays, load_arrays
@@ -137,16 +137,13 @@ def _write_safetensors(checkpoint: dict, file: IO[bytes]) -> None:
 
 
 def _explain(path: str, error: Exception) -> str:
-    """Tell a file that asks for more than weights from a broken one."""
+    """Say why a file is not read, and what to do."""
+    refused = explain_refusal(error)
+    if refused:
+        return (f'{path!r} {refused}; if you trust its author, allow it by '
+                '--trust, otherwise get the weights from another source')
     text = str(error) or type(error).__name__
     if isinstance(error, pickle.UnpicklingError):
-        refused = re.search(r'GLOBAL ([\w.]+)', text)
-        if refused:
-            return (
-                f'{path!r} asks for {refused[1]} besides weights, and a file '
-                'that may call functions can do anything to this computer '
-                'while it is read; if you trust its author, allow it by '
-                '--trust, otherwise get the weights from another source')
         text = 'no file of torch.save'  # torch's text advises to trust it
     return (f'{path!r} is damaged or no checkpoint ({text.splitlines()[0]}); '
             'compare its size with that of its source')

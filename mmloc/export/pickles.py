@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_EMPTY = np.empty(0)
+from mmloc.utils.pickled_arrays import STAND_INS
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -18,15 +18,9 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
-#: What rebuilds arrays and dicts; numpy 1 and 2 differ in a path.
+#: What rebuilds arrays and dicts.
 _ALLOWED = {
-    'numpy.ndarray': np.ndarray,
-    'numpy.dtype': np.dtype,
-    **{
-        f'numpy.{core}.{name}': _EMPTY.__reduce_ex__(protocol)[0]
-        for core in ('core', '_core') for name, protocol in (
-            ('multiarray._reconstruct', 2), ('numeric._frombuffer', 5))
-    },
+    **STAND_INS,
     '_codecs.encode': _encode,
     'collections.OrderedDict': OrderedDict,
 }
