@@ -12,14 +12,11 @@ from pathlib import Path
 import torch
 
 from mmloc.utils.checkpoint import explain_refusal
-from mmloc.utils.checkpoint import explain_refusal
 from mmloc.utils.files import sync_folder
 
 #: Names of what a training saves to go on from.
 _PATTERNS = ('epoch_*.pth', 'iter_*.pth', 'interrupted.pth')
 _NEEDED = ('state_dict', 'optimizer', 'message_hub')
-#: What keeps the weights of a file and leaves the rest.
-_CONVERTER = 'tools/model_tools/convert_checkpoint.py'
 #: What keeps the weights of a file and leaves the rest.
 _CONVERTER = 'tools/model_tools/convert_checkpoint.py'
 
@@ -180,16 +177,7 @@ def _open(path: str, thorough: bool) -> dict:
                 f'file by "python {_CONVERTER} {path} OUT --to mmloc" (of a '
                 'detector --to mmdet), with --trust only if you trust its '
                 'author, and give that one') from error
-        refused = explain_refusal(error)
-        if refused:
-            raise ValueError(
-                f'checkpoint {path!r} {refused}; write its weights to another '
-                f'file by "python {_CONVERTER} {path} OUT --to mmloc" (of a '
-                'detector --to mmdet), with --trust only if you trust its '
-                'author, and give that one') from error
         found = str(error).strip().partition('\n')[0] or type(error).__name__
-        if isinstance(error, pickle.UnpicklingError):
-            found = 'no file of torch.save'  # torch's text is about trust
         if isinstance(error, pickle.UnpicklingError):
             found = 'no file of torch.save'  # torch's text is about trust
         raise ValueError(
