@@ -3,7 +3,6 @@
 # mmdet's C4 detectors.
 _base_ = './soco_r50_fpn.py'
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     backbone=dict(
         num_stages=3,
@@ -22,7 +21,7 @@ model = dict(
             stage=3,
             stride=2,
             style='pytorch',
-            norm_cfg=norm_cfg,
+            norm_cfg=_base_.norm_cfg,
             norm_eval=False),
         bbox_head=dict(
             _delete_=True,
