@@ -36,7 +36,9 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 check 'Lint' "$python" -m ruff check .
 check 'Shell scripts' "$bin/shellcheck" tools/*.sh .ci/run
 check 'Docstrings' "$python" -m interrogate --quiet mmloc
-check 'Tests' "$python" -m pytest "${select[@]}" "$@"
+# A file of tests shares its fixtures, and stays in one process.
+check 'Tests' "$python" -m pytest --numprocesses auto --maxprocesses 4 \
+    --dist loadfile "${select[@]}" "$@"
 
 if ((${#failed[@]})); then
     printf '\nFailed: %s\n' "${failed[*]}"
