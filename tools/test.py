@@ -22,6 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path, or package::path of a config')
     parser.add_argument('checkpoint', help='the weights to evaluate')
+    parser.add_argument(
+        '--start', help='the --start that the checkpoint was trained with')
     parser.add_argument('--work-dir', help='folder of logs and metrics')
     parser.add_argument('--out', help='write the predictions to this .pkl')
     parser.add_argument(
@@ -48,10 +50,10 @@ def parse_args() -> argparse.Namespace:
 
 def make_config(args: argparse.Namespace) -> Config:
     """Apply the flags to the config."""
-    cfg = launch.load_config(args.config, args.cfg_options)
+    cfg = launch.load_config(args.config, args.cfg_options, args.start)
     cfg.launcher = args.launcher
     launch.require(cfg, 'test_dataloader', 'test_cfg', 'test_evaluator')
-    launch.set_work_dir(cfg, args.work_dir)
+    launch.set_work_dir(cfg, args.work_dir, args.start)
     launch.set_start(cfg, args.checkpoint)
     cfg.resume = False
     if args.show_dir:

@@ -21,6 +21,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path, or package::path of a config')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     parser.add_argument(
+        '--start', help='what a config of configs/transfer begins from, in '
+        'place of its own start: the name of one in configs/_base_/starts, '
+        'or a file like those')
+    parser.add_argument(
         '--load-from', help='checkpoint that gives the first weights')
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='auto|PATH',
@@ -56,10 +60,10 @@ def parse_args() -> argparse.Namespace:
 
 def make_config(args: argparse.Namespace) -> Config:
     """Apply the flags to the config."""
-    cfg = launch.load_config(args.config, args.cfg_options)
+    cfg = launch.load_config(args.config, args.cfg_options, args.start)
     cfg.launcher = args.launcher
     launch.require(cfg, 'train_dataloader', 'train_cfg', 'optim_wrapper')
-    launch.set_work_dir(cfg, args.work_dir)
+    launch.set_work_dir(cfg, args.work_dir, args.start)
     launch.set_amp(cfg, args.amp)
     launch.set_randomness(cfg, args.seed, args.deterministic)
     if args.auto_scale_lr:

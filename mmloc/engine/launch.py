@@ -26,6 +26,7 @@ from .checkpoint_files import (
 )
 from .hooks import TargetScheduleHook
 from .runner import Runner
+from .starts import describe_start, find_start, lay_start
 
 #: Keys that mmengine reads from a config besides the Runner's arguments.
 _RUNNER_KEYS = set(inspect.signature(Runner.__init__).parameters) | {
@@ -36,14 +37,18 @@ _PLAIN_WRAPPERS = ('OptimWrapper', 'AmpOptimWrapper',
                    'mmloc.AutocastOptimWrapper')
 
 
-def load_config(name: str, options: dict | None = None) -> Config:
+def load_config(name: str,
+                options: dict | None = None,
+                start: str | None = None) -> Config:
     """Read a config from a path, or from an installed package.
 
     Args:
         name (str): A file, or ``package::path`` such as
             ``mmloc::insloc/insloc_r18_fpn_toy.py``.
         options (dict, optional): Settings with dotted keys that replace
-            those of the file. Defaults to None.
+            those of the file, and of the start. Defaults to None.
+        start (str, optional): Name of a shipped start, or path of a file, to
+            lay over a transfer protocol. Defaults to None.
 
     Returns:
         Config: The config, every base merged, without a ``work_dir`` of its
@@ -51,22 +56,29 @@ def load_config(name: str, options: dict | None = None) -> Config:
 
     Raises:
         FileNotFoundError: If the file or one of its bases is missing.
-        ValueError: If the file cannot be read as a config, or an option
-            names a section that the config does not have.
+        ValueError: If the file cannot be read as a config, there is no such
+            start or none for this config, or an option names a section that
+            the config does not have.
     """
+    cfg = _read(name)
+    if start is not None:
+        lay_start(cfg, _read(find_start(start)))
+    if options:
+        _check_options(cfg, options)
+        cfg.merge_from_dict(options)
+    return cfg
+
+
+def _read(name: str) -> Config:
     if '::' not in name and not Path(name).is_file():
         raise FileNotFoundError(
             f'config {name!r} is not a file; give a path, or '
             '`package::path` for a config of an installed package')
     try:
-        cfg = get_config(name) if '::' in name else Config.fromfile(name)
+        return get_config(name) if '::' in name else Config.fromfile(name)
     except Exception as error:
         raise ValueError(f'config {name!r} cannot be read: '
                          f'{type(error).__name__}: {error}') from error
-    if options:
-        _check_options(cfg, options)
-        cfg.merge_from_dict(options)
-    return cfg
 
 
 def _check_options(cfg: Config, options: dict) -> None:
@@ -94,13 +106,17 @@ def require(cfg: Config, *keys: str) -> None:
                 'pretraining configs can be trained but not tested')
 
 
-def set_work_dir(cfg: Config, work_dir: str | None) -> None:
+def set_work_dir(cfg: Config,
+                 work_dir: str | None,
+                 start: str | None = None) -> None:
     """Choose the folder of logs and checkpoints: the flag, then the config's
-    own ``work_dir``, then ``work_dirs/<name of the config>``."""
+    own ``work_dir``, then ``work_dirs/<name of the config>``, to which a
+    start of the command line adds ``_<name of the start>``."""
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
+        names = [Path(name).stem for name in (cfg.filename, start) if name]
+        cfg.work_dir = str(Path('work_dirs') / '_'.join(names))
 
 
 def set_amp(cfg: Config, dtype: str | None) -> None:
@@ -251,6 +267,8 @@ def build_runner(cfg: Config, action: str) -> Runner:
                   else Runner.from_cfg(cfg))
         loop = getattr(runner, f'{action}_loop')
     if action == 'train':
+        if 'start_family' in cfg:
+            runner.logger.info(describe_start(cfg))
         _check_batches(cfg, loop)
         # For a config with custom_hooks of its own: without this one,
         # accumulated gradients would leave a momentum target wrong unnoticed.
