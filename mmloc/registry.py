@@ -11,6 +11,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
@@ -33,6 +34,9 @@ TRANSFORMS = Registry(
     locations=['mmloc.datasets.transforms'])
 #: Algorithms, RoI heads, loss heads and target networks.
 MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmloc.models'])
+#: Metrics of the probes and of data sets.
+METRICS = Registry(
+    'metric', parent=MMENGINE_METRICS, locations=['mmloc.evaluation'])
 #: Training loops.
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, locations=['mmloc.engine'])
 #: Training hooks.
