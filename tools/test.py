@@ -21,9 +21,13 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path, or package::path of a config')
-    parser.add_argument('checkpoint', help='the weights to evaluate')
     parser.add_argument(
-        '--start', help='the --start that the checkpoint was trained with')
+        'checkpoint', nargs='?',
+        help='the weights to evaluate; a probe, which is never trained, has '
+        'them from its start')
+    parser.add_argument(
+        '--start', help='the --start that the checkpoint was trained with, '
+        'or that a probe is about')
     parser.add_argument('--work-dir', help='folder of logs and metrics')
     parser.add_argument('--out', help='write the predictions to this .pkl')
     parser.add_argument(
@@ -41,7 +45,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--traceback', action='store_true',
         help='show the traceback of mistakes in the input too')
-    args = parser.parse_args()
+    # So that the checkpoint may also come after flags.
+    args = parser.parse_intermixed_args()
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out must end in .pkl or .pickle, got {args.out!r}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -54,6 +59,8 @@ def make_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     launch.require(cfg, 'test_dataloader', 'test_cfg', 'test_evaluator')
     launch.set_work_dir(cfg, args.work_dir, args.start)
+    if args.checkpoint is None:
+        launch.require_probe(cfg)
     launch.set_start(cfg, args.checkpoint)
     cfg.resume = False
     if args.show_dir:

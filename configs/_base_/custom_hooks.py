@@ -1,5 +1,7 @@
 # Hooks of mmloc that suit every training, pretraining and detection.
 custom_hooks = [
+    # Lets checkpoints of other architectures fit: C4, FPN from C3, backbones.
+    dict(type='mmloc.FitCheckpointHook'),
     # Says what of a checkpoint reaches the model; an error if nothing does.
     dict(type='mmloc.TransferReportHook'),
     # Moves a momentum target once per optimizer step, on its schedule.

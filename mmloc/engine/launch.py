@@ -106,6 +106,18 @@ def require(cfg: Config, *keys: str) -> None:
                 'pretraining configs can be trained but not tested')
 
 
+def require_probe(cfg: Config) -> None:
+    """Check that a config can be tested without a checkpoint of its own.
+
+    Raises:
+        ValueError: If it is one that is trained.
+    """
+    if cfg.get('train_cfg') is not None:
+        raise ValueError(
+            f'config {cfg.filename} is trained before it is tested; give the '
+            'checkpoint of that training after the config')
+
+
 def set_work_dir(cfg: Config,
                  work_dir: str | None,
                  start: str | None = None) -> None:

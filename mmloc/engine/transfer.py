@@ -1,6 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """What of a checkpoint reaches a model, module by module (pure functions)."""
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,8 +8,10 @@ from terminaltables import AsciiTable
 from torch import Tensor
 
 #: Parts of a pretraining network that no detector has: the momentum copy,
-#: the loss with its queue, and the embedding layers.
-PRETEXT_PARTS = ('target', 'head', 'projector', 'predictor')
+#: the loss with its queue, and the embedding layers; mmpretrain's below.
+PRETEXT_PARTS = ('target', 'head', 'projector', 'predictor',
+                 'target_net', 'encoder_k', 'queue', 'queue_ptr', 'queue2',
+                 'queue2_ptr')
 #: Parts that are reported one level deeper.
 _CONTAINERS = ('roi_head', )
 
@@ -28,6 +30,14 @@ class ModuleTransfer:
     missing: list[str] = field(default_factory=list)
     wrong_shape: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+
+    @property
+    def partial(self) -> bool:
+        """bool: Whether some tensors are loaded and others are not, counters
+        of batches apart, which old checkpoints lack and nothing reads."""
+        missing = [name for name in self.missing
+                   if not name.endswith('.num_batches_tracked')]
+        return bool(self.loaded and (missing or self.wrong_shape))
 
     @property
     def in_model(self) -> int:
@@ -66,8 +76,7 @@ class TransferReport:
         heads, whose predictors belong to their task."""
         return [
             name for name, module in self.modules.items()
-            if 0 < len(module.loaded) < module.in_model
-            and not name.endswith('_head')
+            if module.partial and not name.endswith('_head')
         ]
 
     def check(self) -> None:
@@ -123,15 +132,28 @@ def compare_state_dicts(model_state: Mapping[str, Tensor],
             module.wrong_shape.append(name)
         else:
             module.loaded.append(name)
-    parts = {name.split('.')[0] for name in model_state}
-    pretext: dict[str, int] = defaultdict(int)
+    pretext = _pretext_parts(model_state, checkpoint_state)
     for name in checkpoint_state:
-        part = name.split('.')[0]
-        if part in PRETEXT_PARTS and part not in parts:
-            pretext[part] += 1
-        elif name not in model_state:
+        if name.split('.')[0] not in pretext and name not in model_state:
             modules[_module_of(name)].unexpected.append(name)
-    return TransferReport(dict(modules), dict(pretext))
+    return TransferReport(dict(modules), pretext)
+
+
+def _pretext_parts(model_state: Mapping[str, Tensor],
+                   checkpoint_state: Mapping[str, Tensor]) -> dict[str, int]:
+    """Pretext-only parts of a checkpoint, with their numbers of tensors: they
+    are called so and share no name with the model."""
+    counts = Counter(name.split('.')[0] for name in checkpoint_state)
+    common = {name.split('.')[0] for name in checkpoint_state
+              if name in model_state}
+    pretext = {part: count for part, count in counts.items()
+               if part in PRETEXT_PARTS and part not in common}
+    # What mmpretrain calls a neck there is an embedding, not a pyramid.
+    if pretext and 'neck' in counts and 'neck' not in common and not any(
+            name.startswith('neck.lateral_convs.')
+            for name in checkpoint_state):
+        pretext['neck'] = counts['neck']
+    return pretext
 
 
 def _module_of(name: str) -> str:

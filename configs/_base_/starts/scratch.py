@@ -6,7 +6,8 @@
 #   classifier   mmpretrain's
 # (Names with two underscores stay in their file.)
 __rgb = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
-__resnet = dict(style='pytorch', init_cfg=None)
+# Of bottlenecks the 3x3 convolution has the stride; 'caffe': the first 1x1.
+__resnet = dict(style='pytorch')
 __decay = dict(optimizer=dict(weight_decay=1e-4))
 
 start = dict(

@@ -1,15 +1,11 @@
-# Classification of ImageNet by torchvision's ResNet-50.
+# Classification of ImageNet, torchvision's ResNet-50.
 _base_ = './scratch.py'
 
-# As a list, which replaces the setting of another start instead of merging.
-__resnet = dict(init_cfg=[
-    dict(type='Pretrained', checkpoint='torchvision://resnet50')])
+__weights = dict(load_from='torchvision://resnet50')
 
 start = dict(
     name='supervised',
-    fpn=dict(model=dict(backbone=__resnet)),
-    c4=dict(
-        model=dict(
-            backbone=__resnet, roi_head=dict(shared_head=__resnet))),
-    dense=dict(model=dict(backbone=__resnet)),
-    classifier=dict(model=dict(backbone=__resnet)))
+    fpn=__weights,
+    c4=__weights,
+    dense=__weights,
+    classifier=__weights)

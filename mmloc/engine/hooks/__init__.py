@@ -1,6 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from .checkpoint_hook import CheckpointHook
 from .collapse_monitor_hook import CollapseMonitorHook
+from .fit_checkpoint_hook import FitCheckpointHook
 from .live_progress_hook import LiveProgressHook
 from .non_finite_hook import NonFiniteHook
 from .precise_bn_hook import PreciseBNHook
@@ -11,7 +12,8 @@ from .transfer_report_hook import TransferReportHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
-    'CheckpointHook', 'CollapseMonitorHook', 'LiveProgressHook',
-    'NonFiniteHook', 'PreciseBNHook', 'RankAgreementHook', 'StopOnSignalHook',
-    'TargetScheduleHook', 'TransferReportHook', 'UnreadableImagesHook'
+    'CheckpointHook', 'CollapseMonitorHook', 'FitCheckpointHook',
+    'LiveProgressHook', 'NonFiniteHook', 'PreciseBNHook',
+    'RankAgreementHook', 'StopOnSignalHook', 'TargetScheduleHook',
+    'TransferReportHook', 'UnreadableImagesHook'
 ]

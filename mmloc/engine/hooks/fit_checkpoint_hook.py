@@ -1,0 +1,45 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmloc.registry import HOOKS
+
+from ..fit import fit_checkpoint
+
+
+@HOOKS.register_module()
+class FitCheckpointHook(Hook):
+    """Fit the names in a pretraining checkpoint to the model's architecture.
+
+    See :func:`mmloc.engine.fit.fit_checkpoint`. With this hook every start
+    fits every protocol: a backbone alone as torchvision's, pretraining with
+    FPN for a C4 detector and the reverse, and a detector whose FPN begins at
+    C3. A training that is resumed is left alone.
+    """
+
+    priority = 'NORMAL'  # before TransferReportHook
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Rename the tensors, in place, and log it.
+
+        Args:
+            runner (Runner): The runner, its model built.
+            checkpoint (dict): The checkpoint about to be loaded.
+        """
+        if runner.cfg.get('resume'):
+            return
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        neck = getattr(model, 'neck', None)
+        state = checkpoint.get('state_dict', checkpoint)
+        fitted, notes = fit_checkpoint(
+            {name.removeprefix('module.'): value
+             for name, value in state.items()},
+            model.state_dict().keys(), getattr(neck, 'start_level', 0))
+        if notes:
+            state.clear()
+            state.update(fitted)
+            runner.logger.info(
+                f'Fitted {runner.cfg.get("load_from")} to the model: '
+                f'{"; ".join(notes)}.')
