@@ -20,9 +20,9 @@ from mmloc.proposals.formats import (
 )
 from mmloc.utils.files import refuse_existing
 
-from .image_sources import image_name, image_prefix, read_images
+from .image_sources import image_prefix, read_images
+from .image_table import image_name
 from .transforms.loading import any_size
-from .zip_images import ZIP_PREFIX
 
 #: mmloc's file, a json by stem, a COCO json, a folder of .npy by stem.
 FORMS = ('mmprop', 'soco', 'coco', 'detreg')
@@ -215,7 +215,7 @@ def image_size(info: dict) -> tuple[int, int, int]:
     if 'width' in info and 'height' in info:
         return info['width'], info['height'], 1
     path = info['img_path']
-    file = BytesIO(fileio.get(path)) if path.startswith(ZIP_PREFIX) else path
+    file = BytesIO(fileio.get(path)) if '://' in path else path
     try:
         # Only the header is read, which any image may have.
         with any_size(), Image.open(file) as img:

@@ -14,7 +14,7 @@ from mmloc.proposals.selective_search import ALGORITHM
 from mmloc.utils.journal import Journal
 from mmloc.utils.processes import WorkerDiedError, map_unordered, num_cores
 
-from .image_sources import image_path
+from .image_table import image_path
 from .proposal_job import WHOLE, ImageNames, Shard
 from .proposal_output import (
     put_in_place,

@@ -5,8 +5,9 @@ import os.path as osp
 import re
 from dataclasses import dataclass
 
-from .image_sources import image_name, image_prefix, read_images
-from .zip_images import ZIP_PREFIX
+from .archives import strip_scheme
+from .image_sources import image_prefix, read_images
+from .image_table import image_name
 
 
 @dataclass
@@ -67,7 +68,7 @@ class ImageNames:
         return dict(
             images=f'{len(self.names)} images with names of SHA-256 '
                    f'{digest.hexdigest()}',
-            root=osp.abspath(self.prefix.removeprefix(ZIP_PREFIX)))
+            root=osp.abspath(strip_scheme(self.prefix)))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,8 @@ from mmengine.logging import print_log
 
 from mmloc.registry import DATASETS
 
-from .image_sources import (
-    check_images_exist,
-    image_name,
-    image_prefix,
-    read_images,
-)
+from .image_sources import check_images_exist, read_images
+from .image_table import ImageTable, image_name
 from .redraw import RedrawMixin
 from .transforms.loading import UnreadableImageError
 from .unreadable import UnreadableImages
@@ -20,30 +16,40 @@ from .unreadable import UnreadableImages
 
 @DATASETS.register_module()
 class UnlabeledImageDataset(RedrawMixin, BaseDataset):
-    """Images without labels from a folder, a zip, a text list or a COCO json.
+    """Images without labels from a folder, archives, a list or a COCO json.
 
     Each item holds ``img_path`` (str), ``img_id`` (int, the place in the
     sorted folder or in the list), ``img_name`` (str, the POSIX path relative
-    to the folder or the zip of the images, by which proposal files know it)
+    to the folder or archive of the images, by which proposal files know it)
     and, from a json that gives them, ``height`` and ``width`` (int, pixels).
 
+    The list of images is a few flat arrays that forked workers share. That of
+    50,000 images or more is kept on disk and mapped from there by all
+    processes, until the source changes: :class:`~.index_cache.IndexCache`.
+
     Args:
-        ann_file (str): ``''`` reads the folder tree or the zip
+        ann_file (str): ``''`` reads the folder tree or the archive
             ``data_prefix``; a ``.txt`` names one image a line, with or
             without a class label behind it; a ``.json`` is COCO's, whose
-            annotations are ignored; of a ``.zip`` all images are read.
+            annotations are ignored; of a ``.zip``, ``.tar`` or ``.lmdb`` all
+            images are read.
             Relative to ``data_root``. Defaults to ''.
         data_root (str): Folder that ``ann_file`` and ``data_prefix`` start
             from. Defaults to ''.
         data_prefix (dict): ``dict(img='train2017/')`` as in mmdet, or
             ``dict(img_path=...)`` as in mmengine: the folder of the images,
-            relative to ``data_root``. It may be a zip, or a folder in a zip
-            (``'train.zip/images'``), out of which the images are then read;
-            their ``img_path`` begins with ``zip://``.
+            relative to ``data_root``. It may be a zip, a tar or an LMDB, a
+            folder in one (``'train.zip/images'``), or several of them
+            (``'train-{000..146}.tar'``, ``'train-*.tar'``: shards of
+            WebDataset), out of which the images are then read; their
+            ``img_path`` begins with ``zip://``, ``tar://`` or ``lmdb://``.
             Defaults to ``dict(img='')``.
         check_exists (str): Which of the listed files must be there when the
             source is read: ``'sample'`` (64 spread over the list), ``'all'``
             or ``'none'``. A folder needs no check. Defaults to 'sample'.
+        backend_args (dict, optional): Of :mod:`mmengine.fileio`, for a list
+            or folder on a remote storage; ``mmloc.LoadImage`` takes them as
+            well. Defaults to None.
         on_corrupt (str): ``'error'`` stops at an image that cannot be read,
             with a sentence that names it. ``'skip'`` notes the file and
             draws another image. Each worker notes for itself, in
@@ -72,6 +78,7 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
                  data_root: str = '',
                  data_prefix: dict | None = None,
                  check_exists: str = 'sample',
+                 backend_args: dict | None = None,
                  on_corrupt: str = 'error',
                  max_corrupt: int | float = 0.01,
                  **kwargs) -> None:
@@ -83,8 +90,11 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
             raise ValueError(f'data_prefix is {data_prefix!r}, expected '
                              "dict(img='FOLDER') and no other key.")
         self.check_exists = check_exists
+        self.backend_args = backend_args
         self.on_corrupt = on_corrupt
         self.unreadable = UnreadableImages(max_corrupt)
+        # The arrays need no serialisation to be shared.
+        kwargs.setdefault('serialize_data', False)
         super().__init__(
             ann_file=osp.expanduser(ann_file),
             data_root=osp.expanduser(data_root),
@@ -94,24 +104,23 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
             },
             **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> ImageTable:
         """Read the source.
 
         Returns:
-            list[dict]: ``img_path``, ``img_id`` and perhaps the size.
+            ImageTable: ``img_path``, ``img_id`` and perhaps the size.
         """
         img_prefix, = self.data_prefix.values()
         if not self.ann_file and not img_prefix:
             raise ValueError(
                 'Neither ann_file nor a folder is given, expected data_root '
                 'or data_prefix to name a folder of images.')
-        infos = read_images(self.ann_file, img_prefix)
-        self._name_prefix = image_prefix(self.ann_file, img_prefix)
+        table = read_images(self.ann_file, img_prefix, self.backend_args)
+        self._name_prefix = table.prefix
         if self.ann_file:
-            check_images_exist(infos, self.ann_file, self.check_exists)
-        for img_id, info in enumerate(infos):
-            info['img_id'] = img_id
-        return infos
+            check_images_exist(table, self.ann_file, self.check_exists,
+                               self.backend_args)
+        return table
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

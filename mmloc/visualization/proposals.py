@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from mmloc.datasets import LoadImage, LoadProposals
-from mmloc.datasets.image_sources import image_path, image_prefix
-from mmloc.datasets.zip_images import find_zip
+from mmloc.datasets.archives import find_archive
+from mmloc.datasets.image_sources import image_prefix
+from mmloc.datasets.image_table import image_path
 from mmloc.proposals import ProposalFile
 
 from .drawing import LEVEL_COLORS, draw_boxes, draw_legend, enlarge, tile
@@ -169,14 +170,14 @@ def draw_proposal_file(file: ProposalFile,
         np.ndarray: The sheet of :func:`draw_proposals`.
 
     Raises:
-        FileNotFoundError: There is no such folder or zip.
+        FileNotFoundError: There is no such folder or archive.
         UnreadableImageError: An image is missing there.
         ValueError: The file is empty, ``num`` is not positive, or an image
             has another size than its boxes are for.
     """
-    if not osp.isdir(root) and find_zip(root) is None:
+    if not osp.isdir(root) and find_archive(root) is None:
         raise FileNotFoundError(f'The root {root!r} does not exist, expected '
-                                'the folder or zip of the images.')
+                                'the folder or archive of the images.')
     if num < 1 or not len(file):
         raise ValueError(f'{num} of the {len(file)} images in {file.path!r} '
                          'are asked for, expected at least one.')

@@ -1,10 +1,17 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import functools
+import http.server
 import json
 import os
 import os.path as osp
+import threading
 
+import cv2
+import numpy as np
 import pytest
+from mmengine import fileio
 
+from mmloc.datasets import UnlabeledImageDataset
 from mmloc.datasets.image_sources import check_images_exist, read_images
 
 
@@ -62,9 +69,9 @@ def test_coco(tmp_path):
     ]
     ann = tmp_path / 'a.json'
     ann.write_text(json.dumps(dict(images=images, annotations=[{}])))
-    assert read_images(str(ann), 'root') == [
-        dict(img_path='root/x/1.jpg', height=4, width=6),
-        dict(img_path='root/2.jpg')
+    assert list(read_images(str(ann), 'root')) == [
+        dict(img_path='root/x/1.jpg', img_id=0, height=4, width=6),
+        dict(img_path='root/2.jpg', img_id=1)
     ]
 
 
@@ -124,3 +131,57 @@ def test_check_exists(tmp_path):
     check_images_exist(infos, 'a.txt', 'none')
     with pytest.raises(ValueError, match='check_exists'):
         check_images_exist(infos, 'a.txt', 'some')
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A web server of the test's folder: a remote storage."""
+    handler = functools.partial(
+        type('Quiet', (http.server.SimpleHTTPRequestHandler, ),
+             dict(log_message=lambda *_: None)), directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+        thread.join()
+
+
+def test_a_list_of_remote_images(tmp_path, server):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full((4, 6, 3), 7, np.uint8))
+    (tmp_path / 'list.txt').write_text('a.png\n')
+    dataset = UnlabeledImageDataset(
+        ann_file=str(tmp_path / 'list.txt'), data_prefix=dict(img=server),
+        pipeline=[dict(type='mmloc.LoadImage')], check_exists='none')
+    assert dataset[0]['img_path'] == f'{server}/a.png'
+    assert dataset[0]['img_name'] == 'a.png'
+    assert (dataset[0]['img'] == 7).all()
+
+
+class _PrefixedBackend(fileio.LocalBackend):
+    """A storage whose paths begin with mem://, as s3:// does."""
+
+    root = ''
+
+    def __getattribute__(self, name):
+        method = super().__getattribute__(name)
+        if name not in ('get', 'get_text', 'isfile', 'exists',
+                        'list_dir_or_file'):
+            return method
+        return lambda path, *args, **kwargs: method(
+            path.replace('mem://', self.root + '/'), *args, **kwargs)
+
+
+def test_a_remote_folder_and_list(tmp_path):
+    fileio.register_backend('test_mem', _PrefixedBackend, prefixes='mem',
+                            force=True)
+    _PrefixedBackend.root = str(tmp_path)
+    _touch(tmp_path, 'x/b.JPG', 'x/a/1.png', 'x/notes.txt', 'x/.a.png')
+    (tmp_path / 'list.txt').write_text('a/1.png\n')
+    paths = [info['img_path'] for info in read_images('', 'mem://x')]
+    assert paths == ['mem://x/a/1.png', 'mem://x/b.JPG']
+    listed = read_images('mem://list.txt', 'mem://x')
+    check_images_exist(listed, 'list.txt', 'all')
+    assert listed[0]['img_path'] == paths[0]
+    with pytest.raises(FileNotFoundError, match=r"mem://no.txt' does not"):
+        read_images('mem://no.txt', '')

@@ -1,18 +1,22 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import io
 import json
 import multiprocessing
 import os
 import pickle
+import tarfile
 import zipfile
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 import torch
 
 from mmloc.datasets import UnlabeledImageDataset, UnreadableImageError
+from mmloc.datasets.archive_index import ZipIndex
+from mmloc.datasets.archives import open_archive, split_archive_path
 from mmloc.datasets.image_sources import check_images_exist, read_images
-from mmloc.datasets.zip_images import ZipIndex, open_zip, split_zip_path
 
 PIPELINE = [dict(type='mmloc.LoadImage')]
 
@@ -29,6 +33,10 @@ def _write_zip(path, members, method=zipfile.ZIP_DEFLATED):
     return str(path)
 
 
+def _paths(infos):
+    return [info['img_path'] for info in infos]
+
+
 @pytest.fixture
 def archive(tmp_path):
     return _write_zip(
@@ -41,10 +49,8 @@ def archive(tmp_path):
 
 def test_order_and_hidden_members(archive):
     names = ['n/a.PNG', 'n/b.png', 'é.png']
-    assert read_images('', archive) == [
-        dict(img_path=f'zip://{archive}/{name}') for name in names
-    ]
-    assert read_images(archive, 'ignored') == read_images('', archive)
+    for infos in (read_images('', archive), read_images(archive, 'ignored')):
+        assert _paths(infos) == [f'zip://{archive}/{name}' for name in names]
     assert len(read_images('', f'{archive}/n/')) == 2
 
 
@@ -64,11 +70,10 @@ def test_odd_names_are_kept(tmp_path):
 def test_a_folder_may_be_named_so(tmp_path):
     (tmp_path / 'a.zip').mkdir()
     path = _write_zip(tmp_path / 'a.zip' / 'B.ZIP', {'x.png': _png(0)})
-    infos = read_images('', path)
-    assert infos == [dict(img_path=f'zip://{path}/x.png')]
+    assert _paths(read_images('', path)) == [f'zip://{path}/x.png']
     (tmp_path / 'a.zip' / 'y.png').write_bytes(_png(0))
     folder = str(tmp_path / 'a.zip')
-    assert read_images('', folder) == [dict(img_path=f'{folder}/y.png')]
+    assert _paths(read_images('', folder)) == [f'{folder}/y.png']
 
 
 @pytest.mark.parametrize(('ann_file', 'prefix', 'names'), [
@@ -94,7 +99,7 @@ def test_dataset(tmp_path, archive, ann_file, prefix, names):
 
 
 def _read_often(path, barrier):
-    index = open_zip(path)
+    index = open_archive(path)
     barrier.wait()
     for i in range(20000):
         name = str(i * 7 % 100)
@@ -106,7 +111,7 @@ def test_forked_workers_read_at_the_same_time(tmp_path):
     path = _write_zip(tmp_path / 'a.zip', {
         str(i): str(i).encode() * 50 for i in range(100)
     }, zipfile.ZIP_STORED)  # yapf: disable
-    assert open_zip(path).read('7') == b'7' * 50  # the parent has opened it
+    assert open_archive(path).read('7') == b'7' * 50  # opened before
     context = multiprocessing.get_context('fork')
     barrier = context.Barrier(3)
     workers = [
@@ -157,10 +162,10 @@ def test_index_reads_what_zipfile_reads(tmp_path, method):
 
 def test_a_replaced_zip_is_read_anew(tmp_path):
     path = _write_zip(tmp_path / 'a.zip', {'a.png': _png(0)})
-    assert [*open_zip(path)] == [b'a.png']
+    assert [*open_archive(path)] == [b'a.png']
     _write_zip(path, {'b.png': _png(0), 'c.png': _png(0)})
     os.utime(path, (1, 1))
-    assert [*open_zip(path)] == [b'b.png', b'c.png']
+    assert [*open_archive(path)] == [b'b.png', b'c.png']
 
 
 def test_unreadable_members(tmp_path):
@@ -177,15 +182,15 @@ def test_unreadable_members(tmp_path):
             dataset[i]
     _write_zip(path, {'a.png': _png(7)}, zipfile.ZIP_LZMA)
     with pytest.raises(ValueError, match=r'a\.zip.* compressed by method 14'):
-        open_zip(path).read('a.png')
+        open_archive(path).read('a.png')
 
 
 def test_a_member_may_not_unpack_to_more_than_the_limit(
         tmp_path, monkeypatch):
     path = _write_zip(tmp_path / 'a.zip', {'bomb.png': bytes(1001),
                                            'fits.png': bytes(1000)})
-    monkeypatch.setattr('mmloc.datasets.zip_images._MAX_BYTES', 1000)
-    assert open_zip(path).read('fits.png') == bytes(1000)
+    monkeypatch.setattr('mmloc.datasets.archive_index._MAX_BYTES', 1000)
+    assert open_archive(path).read('fits.png') == bytes(1000)
     dataset = UnlabeledImageDataset(
         path, pipeline=PIPELINE, on_corrupt='skip', max_corrupt=1.0)
     assert dataset.prepare_data(0) is None
@@ -211,4 +216,81 @@ def test_clear_errors(tmp_path, archive):
                        match=r'n/c.png.*train.zip.* has no such member'):
         check_images_exist(infos, 'list.txt', 'sample')
     with pytest.raises(FileNotFoundError, match=r'nowhere.zip.*ends in .zip'):
-        split_zip_path('zip://nowhere.zip/a.png')
+        split_archive_path('zip://nowhere.zip/a.png')
+
+
+def _write_tar(path, members, mode='w'):
+    with tarfile.open(path, mode, format=tarfile.PAX_FORMAT) as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return str(path)
+
+
+def _write_lmdb(path, members, subdir):
+    with lmdb.open(str(path), subdir=subdir, map_size=2**20) as env:
+        with env.begin(write=True) as transaction:
+            for key, content in members.items():
+                transaction.put(key.encode(), content)
+    return str(path)
+
+
+LONG = 'x' * 150  # in a header of its own
+SHARDS = [{f'{LONG}/a.png': _png(1), 'a.cls': b'3'},
+          {'b.png': _png(2), 'c.json': b'{}', 'é.PNG': _png(3)}]
+
+
+@pytest.mark.parametrize('prefix', ['s-{08..09}.tar', 's-*.tar', './s-*.tar'])
+def test_shards(tmp_path, monkeypatch, prefix):
+    monkeypatch.chdir(tmp_path)
+    for i, members in enumerate(SHARDS):
+        _write_tar(tmp_path / f's-{i + 8:02d}.tar', members)
+    for root, img in (('', prefix), (str(tmp_path), prefix)):
+        dataset = UnlabeledImageDataset(
+            data_root=root, data_prefix=dict(img=img), pipeline=PIPELINE)
+        samples = [dataset[i] for i in range(len(dataset))]
+        assert [sample['img'][0, 0, 0] for sample in samples] == [1, 2, 3]
+        assert [sample['img_name'] for sample in samples] == [
+            f's-08.tar/{LONG}/a.png', 's-09.tar/b.png', 's-09.tar/é.PNG']
+        assert samples[1]['img_path'].startswith('tar://')
+
+
+def test_one_tar_and_a_folder_in_it(tmp_path):
+    path = _write_tar(tmp_path / 'a.tar', SHARDS[0])
+    assert _paths(read_images('', f'{path}/{LONG}')) == [
+        f'tar://{path}/{LONG}/a.png']
+    assert len(read_images(path, '')) == 1
+    (tmp_path / 'list.txt').write_text(f'{LONG}/a.png\n')
+    listed = read_images(str(tmp_path / 'list.txt'), path)
+    check_images_exist(listed, 'list.txt', 'all')
+
+
+@pytest.mark.parametrize('subdir', [False, True])
+def test_lmdb(tmp_path, subdir):
+    path = _write_lmdb(tmp_path / 'a.lmdb', {
+        '00': _png(1), 'b.png': _png(2), '__len__': b'2'}, subdir)
+    dataset = UnlabeledImageDataset(data_root=path, pipeline=PIPELINE)
+    loader = torch.utils.data.DataLoader(
+        dataset, num_workers=2, multiprocessing_context='fork',
+        collate_fn=lambda samples: samples[0])
+    assert dataset[0]['img_path'] == f'lmdb://{path}/00'
+    assert [sample['img'][0, 0, 0] for sample in loader] == [1, 2]
+    with pytest.raises(FileNotFoundError, match=r"lmdb .* no member '01'"):
+        open_archive(path).read('01')
+
+
+def test_shards_that_do_not_do(tmp_path):
+    _write_tar(tmp_path / 's-1.tar', SHARDS[0])
+    with pytest.raises(FileNotFoundError, match=r'1 of the 2 .*/s-2\.tar'):
+        read_images('', str(tmp_path / 's-{1..2}.tar'))
+    with pytest.raises(FileNotFoundError, match=r'No file matches .*t-\*'):
+        read_images('', str(tmp_path / 't-*.tar'))
+    path = _write_tar(tmp_path / 'z.tar', SHARDS[0], 'w:gz')
+    with pytest.raises(ValueError, match=r'z\.tar.*that is not compressed'):
+        read_images('', path)
+    # Cut off, as by a full disk.
+    content = (tmp_path / 's-1.tar').read_bytes()
+    (tmp_path / 's-1.tar').write_bytes(content[:1600])
+    with pytest.raises(ValueError, match=r's-1\.tar.*unexpected end'):
+        read_images('', str(tmp_path / 's-1.tar'))

@@ -1,0 +1,133 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+"""Arrays that took long to make, kept on disk and mapped into memory."""
+import hashlib
+import json
+import logging
+import os
+import os.path as osp
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmloc.utils.files import atomic_write
+
+#: Counts up whenever what is stored, or how it is made, changes.
+_VERSION = 1
+#: Shorter lists are read faster than they are found.
+MIN_ROWS = 50000
+
+
+class IndexCache:
+    """The arrays that describe one source, on disk.
+
+    They lie in ``image_lists`` of the folder that the environment variable
+    ``MMLOC_CACHE`` names, by default ``~/.cache/mmloc``, which may be deleted
+    at any time. All processes of a machine share what they map from it.
+
+    Args:
+        kind (str): What the arrays say, such as ``'folder'``.
+        source (str): Path of what they describe.
+    """
+
+    def __init__(self, kind: str, source: str) -> None:
+        text = json.dumps([_VERSION, kind, osp.abspath(source)])
+        digest = hashlib.blake2b(text.encode('utf-8', 'surrogateescape'),
+                                 digest_size=12).hexdigest()
+        root = os.environ.get('MMLOC_CACHE') or '~/.cache/mmloc'
+        self._folder = osp.join(osp.expanduser(root), 'image_lists')
+        self._start = osp.join(self._folder, digest)
+
+    def load(self, is_current: Callable[[list], bool]
+             ) -> dict[str, np.ndarray] | None:
+        """Map the arrays, if they are there and still true.
+
+        Args:
+            is_current (callable): Told the stamp given to :meth:`save`, says
+                whether the source has not changed since.
+
+        Returns:
+            dict[str, np.ndarray], optional: The arrays, None if they have to
+            be made.
+        """
+        # Another process may replace them at this moment.
+        with suppress(OSError, ValueError, KeyError):
+            with open(f'{self._start}.json', encoding='utf-8') as file:
+                content = json.load(file)
+            if is_current(content['stamp']):
+                return {
+                    name: np.load(f'{self._start}-{content["token"]}-{name}'
+                                  '.npy', mmap_mode='r')
+                    for name in content['names']
+                }
+        return None
+
+    def save(self, stamp: list, arrays: dict[str, np.ndarray]) -> None:
+        """Keep arrays that are worth it.
+
+        Args:
+            stamp (list): What tells whether the source has changed, for json.
+            arrays (dict[str, np.ndarray]): The arrays by name; the first one
+                has a row for each image.
+        """
+        if max(map(len, arrays.values())) < MIN_ROWS:
+            return
+        token = secrets.token_hex(4)
+        try:
+            for name, array in arrays.items():
+                with atomic_write(f'{self._start}-{token}-{name}.npy') as file:
+                    np.save(file, array)
+            # Last: it makes the others count.
+            with atomic_write(f'{self._start}.json', True, 'w') as file:
+                json.dump(dict(stamp=stamp, token=token, names=[*arrays]),
+                          file)
+            self._remove_all_but(token)
+        except (OSError, RuntimeError) as error:
+            print_log(
+                f'The list of images is made anew at each start, because it '
+                f'cannot be kept in {self._folder!r} ({error}); let '
+                'MMLOC_CACHE name a folder that can be written to.',
+                logger='current',
+                level=logging.WARNING)
+
+    def _remove_all_but(self, token: str) -> None:
+        start = osp.basename(self._start) + '-'
+        for name in os.listdir(self._folder):
+            if name.startswith(start) and token not in name:
+                with suppress(OSError):
+                    os.unlink(osp.join(self._folder, name))
+
+
+def to_pickle(array: np.ndarray | None) -> np.ndarray | str | None:
+    """Replace an array that is mapped from a file by the file's path.
+
+    Spawned workers then map it as well, in place of getting a copy.
+
+    Args:
+        array (np.ndarray, optional): Any array.
+
+    Returns:
+        np.ndarray or str, optional: For :func:`from_pickle`.
+    """
+    return array.filename if isinstance(array, np.memmap) else array
+
+
+def from_pickle(state: np.ndarray | str | None) -> np.ndarray | None:
+    """Undo :func:`to_pickle`."""
+    mapped = isinstance(state, (str, os.PathLike))
+    return np.load(state, mmap_mode='r') if mapped else state
+
+
+def file_stamp(path: str) -> list[int]:
+    """Tell versions of a file from each other.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        list[int]: Time of its last change in ns, size in bytes.
+    """
+    status = os.stat(path)
+    return [status.st_mtime_ns, status.st_size]

@@ -1,0 +1,151 @@
+# Copyright (c) mmloc contributors. All rights reserved.
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from mmloc.datasets import UnlabeledImageDataset, index_cache
+from mmloc.datasets import image_sources as sources
+from mmloc.datasets.archives import open_archive
+from mmloc.datasets.image_sources import read_images
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Lists of any length are kept, in a folder of the test."""
+    monkeypatch.setenv('MMLOC_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(index_cache, 'MIN_ROWS', 1)
+    return tmp_path / 'cache' / 'image_lists'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ('a/1.jpg', 'a/2.jpg', 'b.jpg'):
+        path = tmp_path / 'images' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'')
+    for path in (tmp_path / 'images' / 'a', tmp_path / 'images'):
+        os.utime(path, (1, 1))
+    return tmp_path / 'images'
+
+
+def _names(table):
+    return [os.path.basename(info['img_path']) for info in table]
+
+
+def _is_mapped(table):
+    return isinstance(table._names.blob, np.memmap)
+
+
+def test_a_folder_is_walked_once(folder, monkeypatch):
+    first = read_images('', str(folder))
+    monkeypatch.setattr(sources, '_walk', None)
+    second = read_images('', str(folder))
+    assert _is_mapped(second)
+    assert not _is_mapped(first)
+    assert list(first) == list(second)
+    assert _names(second) == ['1.jpg', '2.jpg', 'b.jpg']
+
+
+@pytest.mark.parametrize('change', [
+    lambda folder: (folder / 'a' / '3.jpg').write_bytes(b''),
+    lambda folder: (folder / 'a' / '1.jpg').unlink(),
+    lambda folder: (folder / 'a' / '1.jpg').rename(folder / 'a' / '0.jpg'),
+    lambda folder: (folder / 'a').rename(folder / 'c'),
+    lambda folder: (folder / 'new').mkdir(),
+])
+def test_a_changed_folder_is_walked_again(folder, change):
+    read_images('', str(folder))
+    change(folder)
+    table = read_images('', str(folder))
+    assert not _is_mapped(table)
+    assert len(table) == len([*folder.rglob('*.jpg')])
+
+
+def test_a_folder_that_is_being_filled_is_not_kept(folder, cache):
+    (folder / 'a' / '3.jpg').write_bytes(b'')
+    read_images('', str(folder))
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize('suffix', ['txt', 'json'])
+def test_lists(tmp_path, suffix):
+    ann_file = tmp_path / f'list.{suffix}'
+
+    def write(*names):
+        images = [dict(file_name=name, height=2, width=3) for name in names]
+        ann_file.write_text('\n'.join(names) if suffix == 'txt' else
+                            json.dumps(dict(images=images)))
+
+    write('a.jpg', 'b.jpg')
+    first = read_images(str(ann_file), 'root')
+    # The prefix is no part of what is kept.
+    second = read_images(str(ann_file), 'other')
+    assert _is_mapped(second)
+    assert second[1] == dict(first[1], img_path='other/b.jpg')
+    write('c.jpg', 'd.jpg', 'e.jpg')
+    assert _names(read_images(str(ann_file), '')) == ['c.jpg', 'd.jpg',
+                                                      'e.jpg']
+
+
+def test_archives(tmp_path, monkeypatch):
+    path = str(tmp_path / 'a.zip')
+    with zipfile.ZipFile(path, 'w') as file:
+        file.writestr('a.png', b'one')
+    os.utime(path, (1, 1))
+    assert open_archive(path).read('a.png') == b'one'
+    monkeypatch.setattr(zipfile, 'ZipFile', None)
+    # As in another process.
+    from mmloc.datasets.archive_index import ZipIndex
+    index = pickle.loads(pickle.dumps(ZipIndex(path)))
+    assert index.read('a.png') == b'one'
+    assert isinstance(index._names.blob, np.memmap)
+
+
+def test_damaged_and_missing_parts_are_made_anew(folder, cache):
+    table = read_images('', str(folder))
+    for path in sorted(cache.iterdir()):
+        content = path.read_bytes()
+        for damage in (lambda p: p.unlink(), lambda p: p.write_bytes(b'')):
+            damage(path)
+            assert list(read_images('', str(folder))) == list(table)
+        if path.suffix != '.json':
+            # Made anew under other names.
+            break
+        path.write_bytes(content)
+
+
+def test_old_versions_do_not_pile_up(folder, cache):
+    read_images('', str(folder))
+    (folder / 'c.jpg').write_bytes(b'')
+    os.utime(folder, (2, 2))
+    read_images('', str(folder))
+    assert len([*cache.iterdir()]) == 3
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(folder, monkeypatch,
+                                                    tmp_path):
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('MMLOC_CACHE', str(tmp_path / 'file'))
+    lines = []
+    monkeypatch.setattr(index_cache, 'print_log',
+                        lambda text, **_: lines.append(text))
+    assert len(read_images('', str(folder))) == 3
+    assert 'let MMLOC_CACHE name a folder' in lines[0]
+
+
+def test_spawned_workers_map_the_same_file(folder):
+    read_images('', str(folder))
+    dataset = UnlabeledImageDataset(data_root=str(folder))
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert _is_mapped(copy.data_list)
+    assert copy.get_data_info(2) == dataset.get_data_info(2)
+
+
+def test_subsets_keep_the_ids(folder):
+    dataset = UnlabeledImageDataset(data_root=str(folder), indices=[2, 0])
+    assert [dataset.get_data_info(i)['img_id'] for i in (0, 1)] == [2, 0]
+    assert len(UnlabeledImageDataset(data_root=str(folder), indices=2)) == 2
