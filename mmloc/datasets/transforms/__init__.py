@@ -1,5 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from .cutout import CutoutInBoxes
+from .difficult import IncludeDifficult
 from .geometric import RandomResizedCrop
 from .instances import AugmentBoxes, PackRegionInputs
 from .loading import LoadImage, UnreadableImageError
@@ -11,7 +12,7 @@ from .views import MultiView
 
 __all__ = [
     'AugmentBoxes', 'ColorJitter', 'CutoutInBoxes', 'GenerateProposals',
-    'LoadImage', 'LoadProposals', 'MultiView', 'PackRegionInputs',
-    'PasteInstance', 'RandomGrayscale', 'RandomResizedCrop', 'SelectMatches',
-    'UnreadableImageError'
+    'IncludeDifficult', 'LoadImage', 'LoadProposals', 'MultiView',
+    'PackRegionInputs', 'PasteInstance', 'RandomGrayscale',
+    'RandomResizedCrop', 'SelectMatches', 'UnreadableImageError'
 ]
