@@ -1,6 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from .label_subsets import LabelSubset
 from .mix import MixImagesDataset
 from .transforms import *  # noqa: F403
 from .unlabeled import UnlabeledImageDataset
 
-__all__ = ['MixImagesDataset', 'UnlabeledImageDataset']
+__all__ = ['LabelSubset', 'MixImagesDataset', 'UnlabeledImageDataset']
