@@ -1,7 +1,8 @@
-# Twice the iterations of the 1x schedule.
-_base_ = './mask-rcnn_r50-insloc-pre_c4_1x_coco.py'
-
-max_iter = 180000
-train_cfg = dict(max_iters=max_iter)
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(end=max_iter, milestones=[120000, 160000])
+# Mask R-CNN on the stride-16 map (C4) from InsLoc.
+_base_ = [
+    '../../transfer/mask-rcnn_r50_c4_2x_coco.py',
+    '../../_base_/starts/insloc_c4.py',
+]
+model = _base_.start.c4.model
+optim_wrapper = _base_.start.c4.optim_wrapper
+load_from = _base_.start.c4.load_from

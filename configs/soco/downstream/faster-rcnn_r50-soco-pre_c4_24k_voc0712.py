@@ -1,0 +1,8 @@
+# Faster R-CNN on the stride-16 map (C4) from SoCo.
+_base_ = [
+    '../../transfer/faster-rcnn_r50_c4_24k_voc0712.py',
+    '../../_base_/starts/soco_c4.py',
+]
+model = _base_.start.c4.model
+optim_wrapper = _base_.start.c4.optim_wrapper
+load_from = _base_.start.c4.load_from
