@@ -16,6 +16,8 @@ from .packed_names import PackedNames, encode
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1  # bit of a member's flags
+#: Each worker needs the index, and a tar has to be walked through for it.
+_MIN_ROWS = 1000
 #: To how many bytes a member may unpack: deflate packs up to 1000 to one.
 _MAX_BYTES = 2**31
 
@@ -48,11 +50,11 @@ class ArchiveIndex(Sequence):
         self.path = path
         self._file = None
         cache = IndexCache(self.scheme, path)
-        stamp = file_stamp(self._data_file())
+        stamp = file_stamp(data_file(path))
         arrays = cache.load(stamp.__eq__)
         if arrays is None:
             arrays = self._arrays()
-            cache.save(stamp, arrays)
+            cache.save(stamp, arrays, _MIN_ROWS)
         self._names = PackedNames(arrays['names'], arrays['ends'])
         self._places = arrays['places']
 
@@ -65,10 +67,6 @@ class ArchiveIndex(Sequence):
             names=names.blob,
             places=np.array([members[name] for name in order],
                             np.int64).reshape(len(order), -1))
-
-    def _data_file(self) -> str:
-        """The file whose time of change is that of the archive."""
-        return self.path
 
     def _members(self) -> Iterable[tuple[bytes, tuple[int, ...]]]:
         """Names, each with what :meth:`_read` has to know."""
@@ -209,10 +207,6 @@ class LmdbIndex(ArchiveIndex):
 
     scheme = 'lmdb'
 
-    def _data_file(self) -> str:
-        in_folder = osp.join(self.path, 'data.mdb')
-        return in_folder if osp.isdir(self.path) else self.path
-
     def _members(self) -> Iterable[tuple[bytes, tuple[int, ...]]]:
         with self._environment() as env, env.begin() as transaction:
             # Without a place: LMDB finds its values itself.
@@ -242,6 +236,18 @@ class LmdbIndex(ArchiveIndex):
             self._file = os.getpid(), self._environment()
         with self._file[1].begin() as transaction:
             return transaction.get(encode(name))
+
+
+def data_file(path: str) -> str:
+    """The file whose time of change is that of an archive.
+
+    Args:
+        path (str): The archive, perhaps the folder of an LMDB.
+
+    Returns:
+        str: Path of a file.
+    """
+    return osp.join(path, 'data.mdb') if osp.isdir(path) else path
 
 
 #: The kinds of archives by their suffixes.

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
-from .archive_index import ARCHIVES, ArchiveIndex, LmdbIndex
+from .archive_index import ARCHIVES, ArchiveIndex, LmdbIndex, data_file
 from .index_cache import file_stamp
 
 _SUFFIX = re.compile(
@@ -82,8 +82,7 @@ def open_archive(path: str) -> ArchiveIndex:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged, or not what its suffix says.
     """
-    stamp = file_stamp(osp.join(path, 'data.mdb') if osp.isdir(path) else path)
-    return _index(osp.abspath(path), *stamp)
+    return _index(osp.abspath(path), *file_stamp(data_file(path)))
 
 
 # As many as there may be shards: an index costs an open file.

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from mmengine import fileio
 
+from .archive_index import data_file
 from .archives import (
     expand_pattern,
     find_archive,
@@ -222,22 +223,31 @@ def _read_archives(source: str, prefix: str) -> ImageTable:
     """
     source = strip_scheme(source).rstrip('/')
     if is_pattern(source):
-        start = osp.join(strip_scheme(prefix), '')
-        names = [
-            f'{path.removeprefix(start)}/{name}'
-            for path in expand_pattern(source) for name in _members(path, '')
-        ]
+        paths, folder = expand_pattern(source), ''
     else:
         path, folder = split_archive_path(source)
-        names = [*_members(path, f'{folder}/' if folder else '')]
+        paths = [path]
+    stamp = [[path, *file_stamp(data_file(path))] for path in paths]
+    cache = IndexCache('archives', source)
+    arrays = cache.load(stamp.__eq__)
+    if arrays is not None:
+        return ImageTable.from_arrays(prefix, arrays)
+    # Members of several archives are named with that which they are in.
+    start = osp.join(strip_scheme(prefix), '')
+    names = [
+        (f'{path.removeprefix(start)}/' if is_pattern(source) else '') + name
+        for path in paths
+        for name in _members(path, f'{folder}/' if folder else '')
+    ]
     if not names:
-        path, folder = (source, '') if is_pattern(source) else (path, folder)
         raise ValueError(
             f'Found 0 images in {f"{folder}/" if folder else "all"!r} of the '
-            f'{scheme_of(path)} {path!r}{_content(path)}, expected files '
-            f'that end in {" ".join(IMG_SUFFIXES)} (any case); check '
-            'data_prefix.')
-    return ImageTable.of(prefix, names)
+            f'{scheme_of(paths[0])} {paths[0]!r}, which holds '
+            f'{_content(paths[0])}, expected files that end in '
+            f'{" ".join(IMG_SUFFIXES)} (any case); check data_prefix.')
+    table = ImageTable.of(prefix, names)
+    cache.save(stamp, table.arrays())
+    return table
 
 
 def _members(path: str, folder: str) -> Iterable[str]:
@@ -255,11 +265,9 @@ def _members(path: str, folder: str) -> Iterable[str]:
 
 def _content(path: str) -> str:
     """Say what an archive holds."""
-    if is_pattern(path):
-        return ''
     names = [name.decode(errors='replace') for name in open_archive(path)]
     shown = ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
-    return f', which holds {shown or "nothing"}'
+    return shown or 'nothing'
 
 
 def _read_list(reader, ann_file: str, prefix: str,

@@ -64,15 +64,18 @@ class IndexCache:
                 }
         return None
 
-    def save(self, stamp: list, arrays: dict[str, np.ndarray]) -> None:
+    def save(self, stamp: list, arrays: dict[str, np.ndarray],
+             min_rows: int | None = None) -> None:
         """Keep arrays that are worth it.
 
         Args:
             stamp (list): What tells whether the source has changed, for json.
-            arrays (dict[str, np.ndarray]): The arrays by name; the first one
-                has a row for each image.
+            arrays (dict[str, np.ndarray]): The arrays by name; ``ends`` has
+                a row for each image.
+            min_rows (int, optional): How many rows are worth it. Defaults to
+                None, for ``MIN_ROWS``.
         """
-        if max(map(len, arrays.values())) < MIN_ROWS:
+        if len(arrays['ends']) < (MIN_ROWS if min_rows is None else min_rows):
             return
         token = secrets.token_hex(4)
         try:

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from mmloc.datasets import UnlabeledImageDataset, index_cache
+from mmloc.datasets import UnlabeledImageDataset, archive_index, index_cache
 from mmloc.datasets import image_sources as sources
 from mmloc.datasets.archives import open_archive
 from mmloc.datasets.image_sources import read_images
@@ -18,6 +18,7 @@ def cache(tmp_path, monkeypatch):
     """Lists of any length are kept, in a folder of the test."""
     monkeypatch.setenv('MMLOC_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setattr(index_cache, 'MIN_ROWS', 1)
+    monkeypatch.setattr(archive_index, '_MIN_ROWS', 1)
     return tmp_path / 'cache' / 'image_lists'
 
 
@@ -99,10 +100,23 @@ def test_archives(tmp_path, monkeypatch):
     assert open_archive(path).read('a.png') == b'one'
     monkeypatch.setattr(zipfile, 'ZipFile', None)
     # As in another process.
-    from mmloc.datasets.archive_index import ZipIndex
-    index = pickle.loads(pickle.dumps(ZipIndex(path)))
+    index = pickle.loads(pickle.dumps(archive_index.ZipIndex(path)))
     assert index.read('a.png') == b'one'
     assert isinstance(index._names.blob, np.memmap)
+
+
+def test_shards_are_walked_through_once(tmp_path, monkeypatch):
+    for i in range(2):
+        with zipfile.ZipFile(tmp_path / f's-{i}.zip', 'w') as file:
+            file.writestr(f'{i}.png', b'one')
+    pattern = str(tmp_path / 's-*.zip')
+    first = read_images('', pattern)
+    monkeypatch.setattr(sources, 'open_archive', None)
+    assert list(read_images('', pattern)) == list(first)
+    assert _names(first) == ['0.png', '1.png']
+    (tmp_path / 's-1.zip').rename(tmp_path / 's-2.zip')
+    with pytest.raises(TypeError):  # it is opened again
+        read_images('', pattern)
 
 
 def test_damaged_and_missing_parts_are_made_anew(folder, cache):
