@@ -1,7 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from .fixed_draws import FixedDrawsDataset
 from .label_subsets import LabelSubset
 from .mix import MixImagesDataset
 from .transforms import *  # noqa: F403
 from .unlabeled import UnlabeledImageDataset
 
-__all__ = ['LabelSubset', 'MixImagesDataset', 'UnlabeledImageDataset']
+__all__ = [
+    'FixedDrawsDataset', 'LabelSubset', 'MixImagesDataset',
+    'UnlabeledImageDataset'
+]

@@ -2,4 +2,5 @@
 from .algorithms import *  # noqa: F403
 from .heads import *  # noqa: F403
 from .necks import *  # noqa: F403
+from .probes import *  # noqa: F403
 from .utils import *  # noqa: F403

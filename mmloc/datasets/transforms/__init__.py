@@ -3,16 +3,19 @@ from .cutout import CutoutInBoxes
 from .difficult import IncludeDifficult
 from .geometric import RandomResizedCrop
 from .instances import AugmentBoxes, PackRegionInputs
+from .keys import SetKeys
 from .loading import LoadImage, UnreadableImageError
 from .matches import SelectMatches
 from .paste import PasteInstance
+from .patches import CutPatch, RandomPatch
 from .photometric import ColorJitter, RandomGrayscale
 from .proposals import GenerateProposals, LoadProposals
 from .views import MultiView
 
 __all__ = [
-    'AugmentBoxes', 'ColorJitter', 'CutoutInBoxes', 'GenerateProposals',
-    'IncludeDifficult', 'LoadImage', 'LoadProposals', 'MultiView',
-    'PackRegionInputs', 'PasteInstance', 'RandomGrayscale',
-    'RandomResizedCrop', 'SelectMatches', 'UnreadableImageError'
+    'AugmentBoxes', 'ColorJitter', 'CutPatch', 'CutoutInBoxes',
+    'GenerateProposals', 'IncludeDifficult', 'LoadImage', 'LoadProposals',
+    'MultiView', 'PackRegionInputs', 'PasteInstance', 'RandomGrayscale',
+    'RandomPatch', 'RandomResizedCrop', 'SelectMatches', 'SetKeys',
+    'UnreadableImageError'
 ]

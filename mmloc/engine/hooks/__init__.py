@@ -2,6 +2,7 @@
 from .checkpoint_hook import CheckpointHook
 from .collapse_monitor_hook import CollapseMonitorHook
 from .fit_checkpoint_hook import FitCheckpointHook
+from .init_weights_hook import InitWeightsHook
 from .live_progress_hook import LiveProgressHook
 from .non_finite_hook import NonFiniteHook
 from .precise_bn_hook import PreciseBNHook
@@ -13,7 +14,7 @@ from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
     'CheckpointHook', 'CollapseMonitorHook', 'FitCheckpointHook',
-    'LiveProgressHook', 'NonFiniteHook', 'PreciseBNHook',
+    'InitWeightsHook', 'LiveProgressHook', 'NonFiniteHook', 'PreciseBNHook',
     'RankAgreementHook', 'StopOnSignalHook', 'TargetScheduleHook',
     'TransferReportHook', 'UnreadableImagesHook'
 ]
