@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .compiled import compiled
+from mmloc.utils.compiled import compiled
 
 _ROWS = 16
 

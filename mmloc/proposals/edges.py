@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from .compiled import compiled, read_only
+from mmloc.utils.compiled import compiled, read_only
+
 from .edge_weights import edge_weights, gaussian_weights
 
 #: Number of pixels whose edges are measured at a time.

@@ -16,7 +16,8 @@ up in the image come first.
 """
 import numpy as np
 
-from .compiled import compiled
+from mmloc.utils.compiled import compiled
+
 from .edges import Edges, in_ranges
 
 #: Largest image, in pixels, of which edges of equal length are taken in the

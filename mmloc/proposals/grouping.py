@@ -7,7 +7,8 @@ similarities are nearly equal.
 """
 import numpy as np
 
-from .compiled import compiled
+from mmloc.utils.compiled import compiled
+
 from .regions import COLOUR_BINS
 
 

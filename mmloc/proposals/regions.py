@@ -7,7 +7,7 @@ fall into the first of their bins.
 """
 import numpy as np
 
-from .compiled import compiled, read_only
+from mmloc.utils.compiled import compiled, read_only
 
 COLOUR_BINS = 25
 TEXTURE_BINS = 10

@@ -8,9 +8,9 @@ from skimage.color import rgb2hsv
 from skimage.feature import local_binary_pattern
 
 from mmloc.proposals import check_parameters, selective_search
-from mmloc.proposals.compiled import compiled
 from mmloc.proposals.grouping import group_regions
 from mmloc.proposals.regions import describe_regions
+from mmloc.utils.compiled import compiled
 
 from .test_felzenszwalb import photo
 

@@ -31,8 +31,8 @@ def compiled(function: Callable) -> Callable:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # so numba says that it found no such folder
         warnings.warn(
-            'No folder to keep the compiled selective search in can be '
-            'written to, so that every process compiles it again; set '
+            'No folder to keep compiled code in can be written to, '
+            'so that every process compiles it again; set '
             'NUMBA_CACHE_DIR to a folder of yours.', stacklevel=1)
         return numba.njit(**options)(function)
 
