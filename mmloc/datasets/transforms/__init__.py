@@ -8,14 +8,21 @@ from .loading import LoadImage, UnreadableImageError
 from .matches import SelectMatches
 from .paste import PasteInstance
 from .patches import CutPatch, RandomPatch
-from .photometric import ColorJitter, RandomGrayscale
+from .photometric import (
+    ColorJitter,
+    DeferPhotometric,
+    GaussianBlur,
+    RandomGrayscale,
+    Solarize,
+)
 from .proposals import GenerateProposals, LoadProposals
 from .views import MultiView
 
 __all__ = [
     'AugmentBoxes', 'ColorJitter', 'CutPatch', 'CutoutInBoxes',
-    'GenerateProposals', 'IncludeDifficult', 'LoadImage', 'LoadProposals',
-    'MultiView', 'PackRegionInputs', 'PasteInstance', 'RandomGrayscale',
-    'RandomPatch', 'RandomResizedCrop', 'SelectMatches', 'SetKeys',
+    'DeferPhotometric', 'GaussianBlur', 'GenerateProposals',
+    'IncludeDifficult', 'LoadImage', 'LoadProposals', 'MultiView',
+    'PackRegionInputs', 'PasteInstance', 'RandomGrayscale', 'RandomPatch',
+    'RandomResizedCrop', 'SelectMatches', 'SetKeys', 'Solarize',
     'UnreadableImageError'
 ]

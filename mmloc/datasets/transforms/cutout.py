@@ -3,6 +3,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from mmloc.photometric import change
 from mmloc.registry import TRANSFORMS
 
 
@@ -22,7 +23,8 @@ class CutoutInBoxes(BaseTransform):
 
     **Modified Keys:**
 
-    - img
+    - img, or
+    - photometric, see :class:`DeferPhotometric`.
 
     Args:
         prob (float): Probability of each box. Defaults to 0.5.
@@ -86,12 +88,10 @@ class CutoutInBoxes(BaseTransform):
         """
         boxes = results['gt_bboxes'].numpy()
         cut, area, centre = self._rand_squares(len(boxes))
-        if cut.any():
-            img = results['img'].copy()
-            for x1, y1, x2, y2 in self.squares(boxes, area, centre)[cut]:
-                img[y1:y2, x1:x2] = self.fill
-            results['img'] = img
-        return results
+        if not cut.any():
+            return results
+        squares = self.squares(boxes, area, centre)[cut]
+        return change(results, 'cutout', [*self.fill, *squares.ravel()])
 
     def __repr__(self) -> str:
         return (f'{self.__class__.__name__}(prob={self.prob}, '

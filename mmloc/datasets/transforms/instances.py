@@ -10,6 +10,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 from torchvision.ops import nms
 
+from mmloc import photometric
 from mmloc.registry import TRANSFORMS
 
 
@@ -177,7 +178,8 @@ class PackRegionInputs(PackDetInputs):
 
     - aug_bboxes (np.float32): (K, 4), packed as ``gt_instances.aug_bboxes``.
     - gt_bboxes_pairs (np.int64): (K, ), packed as ``gt_instances.pairs``.
-    - view_pairs (list[tuple[str, str]]), packed as metainfo.
+    - view_pairs (list[tuple[str, str]]) and photometric (np.float32, (P, ),
+      see :class:`DeferPhotometric`), packed as metainfo.
     """
 
     mapping_table = dict(
@@ -187,4 +189,4 @@ class PackRegionInputs(PackDetInputs):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.meta_keys = (*self.meta_keys, 'view_pairs')
+        self.meta_keys = (*self.meta_keys, 'view_pairs', photometric.KEY)

@@ -1,42 +1,73 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-"""Colour transforms in Pillow, as torchvision applies them to RGB images."""
-import mmcv
+"""Colour transforms that draw; :mod:`mmloc.photometric` carries them out.
+
+The pixels are, bit for bit, those of Pillow as the published code of MoCo-v2,
+InsLoc and SoCo calls it by way of torchvision on RGB images.
+"""
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.datasets import ColorJitter as MMPretrainColorJitter
-from PIL import Image
-from torchvision.transforms import functional
+from mmpretrain.datasets import GaussianBlur as MMPretrainGaussianBlur
+from mmpretrain.datasets import Solarize as MMPretrainSolarize
 
+from mmloc import photometric
 from mmloc.registry import TRANSFORMS
 
 
-def _to_pillow(img: np.ndarray) -> Image.Image:
-    return Image.fromarray(mmcv.bgr2rgb(img))
+@TRANSFORMS.register_module()
+class DeferPhotometric(BaseTransform):
+    """Let the data preprocessor change the colours, on its device.
 
+    The colour transforms of mmloc and its cutout, wherever they come later in
+    the pipeline, then only draw, with the same random numbers, and the sample
+    carries what they drew to :class:`.PhotometricDataPreprocessor`, which the
+    model needs. They must come in the order jitter, grey, blur, solarise,
+    cutout, after crops and resizes; flips may come anywhere before the
+    cutout.
 
-def _to_bgr(img: Image.Image) -> np.ndarray:
-    return mmcv.rgb2bgr(np.asarray(img))
+    **Added Keys:**
+
+    - photometric (np.float32): See :func:`mmloc.photometric.unchanged`.
+
+    Args:
+        enabled (bool): False leaves everything to the loader's workers.
+            Defaults to True.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = enabled
+
+    def transform(self, results: dict) -> dict:
+        """Give the sample a vector.
+
+        Args:
+            results (dict): Result dict.
+
+        Returns:
+            dict: Result dict with ``photometric`` if enabled.
+        """
+        if self.enabled:
+            results[photometric.KEY] = photometric.unchanged()
+        return results
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}(enabled={self.enabled})'
 
 
 @TRANSFORMS.register_module()
 class ColorJitter(MMPretrainColorJitter):
-    """mmpretrain's colour jitter, applied by torchvision in Pillow.
+    """mmpretrain's colour jitter with the pixels of torchvision.
 
-    The draws are mmpretrain's. The pixels are those of the published code of
-    MoCo-v2, InsLoc and SoCo, which use torchvision on RGB images: mmcv weighs
-    the channels of BGR images as if they were RGB for contrast and
-    saturation, and its ``adjust_hue`` (mmcv 2.1) fails on numpy 2 for every
-    negative hue.
+    The draws are mmpretrain's. Its pixels are not: mmcv weighs the channels
+    of BGR images as if they were RGB for contrast and saturation, and its
+    ``adjust_hue`` (mmcv 2.1) fails on numpy 2 for every negative hue.
 
     **Modified Keys:**
 
-    - img (np.uint8): (H, W, 3), BGR.
+    - img (np.uint8): (H, W, 3), BGR, or
+    - photometric, see :class:`DeferPhotometric`.
     """
-
-    #: Operations in the order in which the draw numbers them.
-    operations = (functional.adjust_brightness, functional.adjust_contrast,
-                  functional.adjust_saturation, functional.adjust_hue)
 
     def transform(self, results: dict) -> dict:
         """Jitter the colours.
@@ -48,25 +79,27 @@ class ColorJitter(MMPretrainColorJitter):
             dict: Result dict with the changed ``img``.
         """
         order, *factors = self._rand_params()
-        img = _to_pillow(results['img'])
-        for index in order:
-            if factors[index] is not None:
-                img = self.operations[index](img, factors[index])
-        results['img'] = _to_bgr(img)
-        return results
+        if factors[3] is not None:
+            # A turn of the circle of 8-bit hues, as torchvision rounds it.
+            factors[3] = int(factors[3] * 255) % 256
+        factors = [
+            neutral if factor is None else factor
+            for factor, neutral in zip(factors, photometric.NEUTRAL)
+        ]
+        return photometric.change(results, 'jitter', [*order, *factors])
 
 
 @TRANSFORMS.register_module()
 class RandomGrayscale(BaseTransform):
-    """Turn an image grey with some probability, by torchvision in Pillow.
+    """Turn an image grey with some probability.
 
-    The pixels are those of the published code. mmcv's transform of this name
-    cuts off the decimals, which makes about half of the pixels darker by
-    one, and works in float64.
+    mmcv's transform of this name cuts off the decimals, which makes about
+    half of the pixels darker by one, and works in float64.
 
     **Modified Keys:**
 
-    - img (np.uint8): (H, W, 3), BGR, with equal channels if grey.
+    - img (np.uint8): (H, W, 3), BGR, with equal channels if grey, or
+    - photometric, see :class:`DeferPhotometric`.
 
     Args:
         prob (float): Probability of grey. Defaults to 0.1.
@@ -94,9 +127,62 @@ class RandomGrayscale(BaseTransform):
             dict: Result dict, perhaps with a changed ``img``.
         """
         if self._rand_grey():
-            results['img'] = _to_bgr(
-                functional.rgb_to_grayscale(_to_pillow(results['img']), 3))
+            return photometric.change(results, 'grey', [1])
         return results
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(prob={self.prob})'
+
+
+@TRANSFORMS.register_module()
+class GaussianBlur(MMPretrainGaussianBlur):
+    """mmpretrain's blur, which is Pillow's, in less time.
+
+    **Modified Keys:**
+
+    - img (np.uint8): (H, W, 3), or
+    - photometric, see :class:`DeferPhotometric`.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Blur the image or leave it.
+
+        Args:
+            results (dict): Result dict with ``img``.
+
+        Returns:
+            dict: Result dict, perhaps with a changed ``img``.
+        """
+        if self.random_disable():
+            return results
+        sigma = self.radius
+        if sigma is None:
+            sigma = self.random_magnitude()
+        return photometric.change(results, 'blur', [sigma])
+
+
+@TRANSFORMS.register_module()
+class Solarize(MMPretrainSolarize):
+    """mmpretrain's solarisation in less time.
+
+    **Modified Keys:**
+
+    - img (np.uint8): (H, W, 3), or
+    - photometric, see :class:`DeferPhotometric`.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Invert the bright pixels of the image or leave it.
+
+        Args:
+            results (dict): Result dict with ``img``.
+
+        Returns:
+            dict: Result dict, perhaps with a changed ``img``.
+        """
+        if self.random_disable():
+            return results
+        threshold = self.thr
+        if threshold is None:
+            threshold = self.random_magnitude()
+        return photometric.change(results, 'solarize', [threshold])

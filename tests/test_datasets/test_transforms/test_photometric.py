@@ -1,11 +1,18 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import numpy as np
 import pytest
-from mmpretrain.datasets import GaussianBlur, Solarize
+from mmcv.transforms import Compose, RandomApply
 from PIL import Image, ImageFilter, ImageOps
 from torchvision.transforms import functional
 
-from mmloc.datasets.transforms import ColorJitter, RandomGrayscale
+from mmloc import photometric
+from mmloc.datasets.transforms import (
+    ColorJitter,
+    DeferPhotometric,
+    GaussianBlur,
+    RandomGrayscale,
+    Solarize,
+)
 
 
 def picture():
@@ -72,7 +79,7 @@ def test_grey_with_its_probability():
     assert abs(np.mean(grey) - 0.2) < 0.064
 
 
-def test_what_configs_take_from_mmpretrain_equals_pillow_on_rgb():
+def test_solarisation_and_blur_equal_pillow_on_rgb():
     img, rgb = picture()[..., ::-1].copy(), Image.fromarray(picture())
     for ours, expected in (
         (Solarize(thr=128, prob=1.), ImageOps.solarize(rgb, 128)),
@@ -85,3 +92,33 @@ def test_what_configs_take_from_mmpretrain_equals_pillow_on_rgb():
 def test_rejects_a_probability_above_one():
     with pytest.raises(ValueError, match=r'prob is 2, .* \[0, 1\]'):
         RandomGrayscale(prob=2)
+
+
+def test_deferred_transforms_draw_the_same_and_leave_the_image():
+    pipeline = [
+        RandomApply([ColorJitter(0.4, 0.4, 0.4, 0.1)], prob=0.8),
+        RandomGrayscale(prob=0.3),
+        GaussianBlur(
+            magnitude_range=(0.1, 2.), magnitude_std='inf', prob=0.5),
+        Solarize(thr=128, prob=0.3)
+    ]
+    now = Compose(pipeline)
+    later = Compose([DeferPhotometric(), *pipeline])
+    changed = 0
+    for seed in range(30):
+        np.random.seed(seed)
+        expected = now(dict(img=picture()))['img']
+        state = np.random.rand()
+        np.random.seed(seed)
+        results = later(dict(img=picture()))
+        assert np.random.rand() == state
+        np.testing.assert_array_equal(results['img'], picture())
+        np.testing.assert_array_equal(
+            photometric.apply(picture(), results['photometric']), expected)
+        changed += not np.array_equal(expected, picture())
+    assert 20 < changed
+
+
+def test_deferring_can_be_switched_off():
+    results = DeferPhotometric(enabled=False)(dict(img=picture()))
+    assert list(RandomGrayscale(prob=1.)(results)) == ['img']
