@@ -42,7 +42,7 @@ val_evaluator = [
     # Predictions go to a temporary folder: in a fixed one, two trainings
     # would delete each other's.
     dict(
-        type='CityScapesMetric',
+        type='mmloc.CityScapesMetric',
         seg_prefix=data_root + 'gtFine/val',
         outfile_prefix=None)
 ]
