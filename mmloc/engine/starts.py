@@ -57,7 +57,7 @@ def lay_start(cfg: Config, start: Config) -> None:
     family = cfg.get('start_family')
     if family is None:
         kind = (cfg.get('model') or {}).get('type', '')
-        what = ('is a pretraining' if str(kind).startswith('mmloc.')
+        what = ('is for pretraining' if str(kind).startswith('mmloc.')
                 else 'has no start_family')
         raise ValueError(
             f'config {cfg.filename} {what}, and a start is laid over a '

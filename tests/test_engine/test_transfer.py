@@ -1,6 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import pytest
 import torch
+from mmengine.registry import MODELS, DefaultScope
 
 from mmloc.engine import compare_state_dicts
 
@@ -76,3 +77,57 @@ def test_a_model_without_a_backbone_needs_any_tensor():
     report = compare_state_dicts(
         _state(conv1__weight=1, fc__weight=2), _state(conv1__weight=1))
     report.check()
+
+
+def _embedding(name):
+    return dict(type=f'{name}', in_channels=84, hid_channels=4,
+                out_channels=4)
+
+
+@pytest.mark.parametrize(('algorithm', 'parts'), [
+    (dict(type='MoCo', queue_len=8, feat_dim=4,
+          neck=_embedding('MoCoV2Neck'),
+          head=dict(type='ContrastiveHead',
+                    loss=dict(type='CrossEntropyLoss'))),
+     {'encoder_k', 'queue', 'queue_ptr', 'neck'}),
+    (dict(type='BYOL', neck=_embedding('NonLinearNeck'),
+          head=dict(type='LatentPredictHead',
+                    predictor=_embedding('NonLinearNeck'),
+                    loss=dict(type='CosineSimilarityLoss'))),
+     {'target_net', 'neck', 'head'}),
+    (dict(type='DenseCL', queue_len=8, feat_dim=4,
+          neck=_embedding('DenseCLNeck'),
+          head=dict(type='ContrastiveHead',
+                    loss=dict(type='CrossEntropyLoss'))),
+     {'encoder_k', 'queue', 'queue_ptr', 'queue2', 'queue2_ptr', 'neck'}),
+], ids=['mocov2', 'byol', 'densecl'])
+def test_pretext_parts_of_mmpretrain(algorithm, parts):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        state = MODELS.build(dict(
+            algorithm, backbone=dict(type='LeNet5'))).state_dict()
+    model = {name: value for name, value in state.items()
+             if name.startswith('backbone.')}
+    model.update(_state(neck__lateral_convs__0__weight=1, head__fc__weight=1))
+    report = compare_state_dicts(model, state)
+    assert set(report.pretext) == parts
+    assert report.loaded == len(model) - 2
+    assert not any(module.unexpected for module in report.modules.values())
+
+
+def test_a_pyramid_is_no_pretext_part():
+    state = _state(backbone__a=1, neck__lateral_convs__0__weight=2, queue=3)
+    report = compare_state_dicts(_state(backbone__a=1), state)
+    assert report.pretext == {'queue': 1}
+    assert report.modules['neck'].unexpected
+    # Nor is an embedding that mmpretrain's other networks have.
+    state = _state(backbone__a=1, neck__mlp__weight=2)
+    assert compare_state_dicts(_state(backbone__a=1), state).pretext == {}
+
+
+def test_counters_of_batches_are_not_missed():
+    model = _state(backbone__bn__weight=1, backbone__bn__num_batches_tracked=1)
+    report = compare_state_dicts(model, _state(backbone__bn__weight=1))
+    assert report.partial == []
+    report = compare_state_dicts(
+        model, _state(backbone__bn__num_batches_tracked=1))
+    assert report.partial == ['backbone']
