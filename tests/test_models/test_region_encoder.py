@@ -2,6 +2,7 @@
 import pytest
 import torch
 from mmcv.ops import RoIAlign
+from mmdet.structures.bbox import bbox2roi
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -10,63 +11,75 @@ from mmloc.registry import MODELS
 
 ROI_LAYER = dict(
     type='RoIAlign', output_size=2, sampling_ratio=0, aligned=True)
+BOXES = torch.tensor([[1., 2., 30., 40.], [5., 5., 9., 9.],
+                      [0., 0., 60., 60.], [-9., 3., 70., 50.]])
 
 
-def test_every_region_on_every_level():
+@pytest.mark.parametrize('by_matmul', [False, True])
+def test_every_region_on_every_level(by_matmul):
     torch.manual_seed(0)
-    extractor = AllLevelRoIExtractor(ROI_LAYER, 3, [4, 8])
-    feats = (torch.randn(2, 3, 16, 16), torch.randn(2, 3, 8, 8))
-    rois = [
-        torch.tensor([[0, 1., 2., 30., 40.], [1, 5., 5., 9., 9.]]),
-        torch.tensor([[1, 0., 0., 60., 60.], [0, 5., 5., 9., 9.]])
-    ]
-    pooled = extractor(feats, rois, (64, 64))
-    for level, stride in enumerate((4, 8)):
-        align = RoIAlign(2, 1 / stride, 0, aligned=True)
-        torch.testing.assert_close(pooled[level],
-                                   align(feats[level], rois[level]))
-
-
-def test_stretched_view_fills_maps_of_rounded_up_sides():
     extractor = AllLevelRoIExtractor(
-        ROI_LAYER, 1, [32], stretch_to_maps=True)
+        ROI_LAYER, 3, [4, 8], by_matmul=by_matmul)
+    feats = (torch.randn(2, 3, 16, 16), torch.randn(2, 3, 8, 8))
+    first = [BOXES[:1], BOXES[1:3]]
+    second = [BOXES[3:], BOXES[:0]]
+    sets = [[first, first], [first, second]]
+    pooled = extractor(feats, sets, (64, 64))
+    for box_set, levels in zip(sets, pooled):
+        for level, stride in enumerate((4, 8)):
+            align = RoIAlign(2, 1 / stride, 0, aligned=True)
+            torch.testing.assert_close(
+                levels[level], align(feats[level], bbox2roi(box_set[level])))
+
+
+@pytest.mark.parametrize('by_matmul', [False, True])
+def test_stretched_view_fills_maps_of_rounded_up_sides(by_matmul):
+    extractor = AllLevelRoIExtractor(
+        ROI_LAYER, 1, [32], stretch_to_maps=True, by_matmul=by_matmul)
     # A view of 112 pixels has a map of 4 x 4; its right half is columns 2, 3.
     feats = torch.arange(4.).repeat(1, 1, 4, 1)
-    rois = torch.tensor([[0, 56., 0., 112., 112.]])
-    stretched, = extractor((feats, ), [rois], (112, 112))
+    sets = [[[torch.tensor([[56., 0., 112., 112.]])]]]
+    (stretched, ), = extractor((feats, ), sets, (112, 112))
     torch.testing.assert_close(stretched[0, 0, 0], torch.tensor([2., 3.]))
     extractor.stretch_to_maps = False
-    by_stride, = extractor((feats, ), [rois], (112, 112))
+    (by_stride, ), = extractor((feats, ), sets, (112, 112))
     assert (by_stride < stretched).all()
 
 
 def test_assigned_level_gives_each_region_its_levels_features():
     torch.manual_seed(0)
     feats = (torch.randn(2, 3, 16, 16), torch.randn(2, 3, 8, 8))
-    # On the second, the first and no level.
-    rois = torch.tensor([[1, 0., 0., 60., 30.], [0, 5., 5., 20., 20.],
-                         [0, 0., 0., 64., 64.]])
-    levels = AllLevelRoIExtractor(ROI_LAYER, 3, [4, 8])(feats, [rois] * 2,
-                                                        (64, 64))
+    # On the first, the second and no level.
+    boxes = [
+        torch.tensor([[5., 5., 20., 20.]]),
+        torch.tensor([[0., 0., 60., 30.], [0., 0., 64., 64.]])
+    ]
+    levels, = AllLevelRoIExtractor(ROI_LAYER, 3, [4, 8])(feats, [[boxes] * 2],
+                                                         (64, 64))
     extractor = AssignedLevelRoIExtractor(
         ROI_LAYER, 3, [4, 8], thresholds=(20, 50))
-    pooled, = extractor(feats, [rois] * 2, (64, 64))
-    expected = torch.stack([levels[1][0], levels[0][1], levels[1][2]])
+    (pooled, ), = extractor(feats, [[boxes] * 2], (64, 64))
+    expected = torch.stack([levels[0][0], levels[1][1], levels[1][2]])
     torch.testing.assert_close(pooled, expected)
 
 
-def test_a_level_without_regions_still_has_a_gradient():
+@pytest.mark.parametrize('by_matmul', [False, True])
+def test_a_level_without_regions_still_has_a_gradient(by_matmul):
     feats = tuple(
         torch.randn(1, 3, side, side, requires_grad=True) for side in (16, 8))
-    rois = torch.tensor([[0, 0., 0., 16., 16.]])
-    extractor = AssignedLevelRoIExtractor(
-        ROI_LAYER, 3, [4, 8], thresholds=(20, 50))
-    pooled, = extractor(feats, [rois] * 2, (64, 64))
-    assert pooled.shape == (1, 3, 2, 2)
-    pooled.sum().backward()
+    extractor = AllLevelRoIExtractor(
+        ROI_LAYER, 3, [4, 8], by_matmul=by_matmul)
+    (first, none), = extractor(feats, [[[BOXES], [BOXES[:0]]]], (64, 64))
+    assert none.shape == (0, 3, 2, 2)
+    (first.sum() + none.sum()).backward()
     assert feats[0].grad.abs().sum() > 0
     assert feats[1].grad is not None
     assert not feats[1].grad.any()
+
+
+def test_matmul_pools_averages_only():
+    with pytest.raises(ValueError, match='average RoIAlign only'):
+        AllLevelRoIExtractor(dict(ROI_LAYER, pool_mode='max'), 3, [4])
 
 
 def test_assigned_level_needs_a_threshold_per_level():
@@ -78,8 +91,8 @@ def test_pools_in_float32_under_autocast():
     extractor = AllLevelRoIExtractor(ROI_LAYER, 3, [4])
     feats = torch.randn(1, 3, 16, 16).bfloat16()
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        rois = torch.tensor([[0, 1.3, 2., 30., 40.]])
-        pooled, = extractor((feats, ), [rois], (64, 64))
+        sets = [[[torch.tensor([[1.3, 2., 30., 40.]])]]]
+        (pooled, ), = extractor((feats, ), sets, (64, 64))
     assert pooled.dtype == torch.float32
 
 

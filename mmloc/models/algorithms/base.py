@@ -8,7 +8,6 @@ pyramid, C channels, Q length of the queue, S side of a pooled region.
 from collections.abc import Sequence
 
 import torch
-from mmdet.structures.bbox import bbox2roi
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
@@ -131,16 +130,8 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         feats = net.backbone(x)
         if self.with_neck:
             feats = net.neck(feats)
-        # Most levels share one list of boxes.
-        rois_of = {id(level): level for box_set in box_sets
-                   for level in box_set}
-        rois_of = {key: bbox2roi(level) for key, level in rois_of.items()}
-        embeddings = []
-        for box_set in box_sets:
-            rois = [rois_of[id(level)] for level in box_set]
-            regions = net.roi_head.extract(feats, rois, x.shape[-2:])
-            embeddings.append(self._embed(net, regions))
-        return embeddings
+        box_sets = net.roi_head.extract(feats, box_sets, x.shape[-2:])
+        return [self._embed(net, regions) for regions in box_sets]
 
     def _embed(self, net: nn.Module, regions: list[Tensor]) -> list[Tensor]:
         """Pass pooled regions of all levels through head and projector."""

@@ -2,11 +2,19 @@
 from collections.abc import Sequence
 
 import torch
+from mmcv.ops import RoIAlign
 from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmloc.models.utils import assign_levels, full_precision
+from mmloc.models.utils import (
+    assign_levels,
+    drop_padding,
+    full_precision,
+    pad_boxes,
+    pool_by_kernel,
+    pool_by_matmul,
+)
 from mmloc.registry import MODELS
 
 
@@ -24,51 +32,89 @@ class AllLevelRoIExtractor(BaseRoIExtractor):
             code of SoCo multiplies the relative coordinates by the side of
             the map, which differs where the stride does not divide the view
             (a view of 112 pixels on P5). Defaults to False.
+        by_matmul (bool): Whether RoIAlign runs as two matrix products
+            (:func:`~mmloc.models.utils.pool_by_matmul`), which gives the
+            same but for rounding, or by mmcv's kernel. Defaults to True.
         **kwargs: Of mmdet's ``BaseRoIExtractor``.
+
+    Raises:
+        ValueError: If ``by_matmul`` is set for another layer than average
+            RoIAlign.
     """
 
-    def __init__(self, *args, stretch_to_maps: bool = False, **kwargs) -> None:
+    def __init__(self,
+                 *args,
+                 stretch_to_maps: bool = False,
+                 by_matmul: bool = True,
+                 **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.stretch_to_maps = stretch_to_maps
+        self.by_matmul = by_matmul
+        if by_matmul and any(
+                not isinstance(layer, RoIAlign) or layer.pool_mode != 'avg'
+                for layer in self.roi_layers):
+            raise ValueError(
+                f'the RoI layer is {self.roi_layers[0]}, but by_matmul knows '
+                "average RoIAlign only; use dict(type='RoIAlign') or set "
+                'by_matmul=False.')
 
-    def forward(self, feats: tuple[Tensor], rois: Sequence[Tensor],
-                img_shape: tuple[int, int]) -> list[Tensor]:
-        """Pool the regions.
+    def forward(self, feats: tuple[Tensor],
+                box_sets: Sequence[Sequence[Sequence[Tensor]]],
+                img_shape: tuple[int, int]) -> list[list[Tensor]]:
+        """Pool the regions, all sets of a level at once.
 
         Args:
             feats (Tuple[Tensor]): L feature maps, each (N, C, H_l, W_l).
-            rois (Sequence[Tensor]): Regions to pool from each of the L
-                levels, each (R, 5): index of the image, x1, y1, x2, y2 in
-                pixels of the input image.
+            box_sets (Sequence[Sequence[Sequence[Tensor]]]): Sets of boxes.
+                Each holds, for each of the L levels, N tensors of shape
+                (K, 4), xyxy in pixels of the input image.
             img_shape (Tuple[int, int]): Height and width of the input image.
 
         Returns:
-            List[Tensor]: L tensors of shape (R, C, S, S). Under autocast
-            the pooling runs in float32, since box coordinates in half
-            precision would shift regions by up to half a pixel.
+            List[List[Tensor]]: For each set L tensors of shape (R, C, S, S).
+            Under autocast the pooling runs in float32, since box coordinates
+            in half precision would shift regions by up to half a pixel.
         """
-        return [
-            self._pool(level, feats[level], level_rois, img_shape)
-            for level, level_rois in enumerate(rois)
+        # Most levels share one list of boxes.
+        batched = {
+            id(boxes): pad_boxes(boxes)
+            for box_set in box_sets for boxes in box_set
+        }
+        levels = [
+            self._pool(level, feat,
+                       [batched[id(box_set[level])] for box_set in box_sets],
+                       img_shape) for level, feat in enumerate(feats)
         ]
+        return [list(pooled) for pooled in zip(*levels)]
 
-    def _pool(self, level: int, feat: Tensor, rois: Tensor,
-              img_shape: tuple[int, int]) -> Tensor:
-        if len(rois) == 0:
-            # mmcv's CUDA kernel cannot be launched on nothing. Tied to the
-            # map, so that each rank has a gradient for every parameter.
-            size = self.roi_layers[level].output_size
-            return full_precision(feat)[:0].sum() + feat.new_zeros(
-                0, feat.shape[1], *size)
-        if self.stretch_to_maps:
-            stride = self.featmap_strides[level]
-            rois = rois.clone()
-            for axis, first in ((-2, 2), (-1, 1)):
-                stretch = stride * feat.shape[axis] / img_shape[axis]
-                rois[:, first::2] *= stretch
+    def _pool(self, level: int, feat: Tensor, box_sets: Sequence[tuple],
+              img_shape: tuple[int, int]) -> list[Tensor]:
+        """Pool from a level; sets as :func:`pad_boxes` gives them."""
+        layer, counts = self.roi_layers[level], [x for _, x in box_sets]
         with torch.autocast(feat.device.type, enabled=False):
             feat = full_precision(feat)
-            return self.roi_layers[level](feat, rois.to(feat.dtype))
+            boxes = [
+                self._to_map(level, x.to(feat.dtype), feat, img_shape)
+                for x, _ in box_sets
+            ]
+            pool = pool_by_matmul if self.by_matmul else pool_by_kernel
+            pooled = pool(feat, boxes, layer.output_size,
+                          layer.sampling_ratio, layer.aligned)
+        return [drop_padding(x, count) for x, count in zip(pooled, counts)]
+
+    def _to_map(self, level: int, boxes: Tensor, feat: Tensor,
+                img_shape: tuple[int, int]) -> Tensor:
+        """Turn pixels of the image to those of a map."""
+        boxes = boxes * self.roi_layers[level].spatial_scale
+        if self.stretch_to_maps:
+            stride = self.featmap_strides[level]
+            x, y = (stride * feat.shape[axis] / img_shape[axis]
+                    for axis in (-1, -2))
+            boxes = torch.stack([
+                side * stretch
+                for side, stretch in zip(boxes.unbind(-1), (x, y, x, y))
+            ], dim=-1)
+        return boxes
 
 
 @MODELS.register_module()
@@ -101,29 +147,31 @@ class AssignedLevelRoIExtractor(AllLevelRoIExtractor):
         self.thresholds = tuple(thresholds)
         self.inclusive = inclusive
 
-    def forward(self, feats: tuple[Tensor], rois: Sequence[Tensor],
-                img_shape: tuple[int, int]) -> list[Tensor]:
+    def forward(self, feats: tuple[Tensor],
+                box_sets: Sequence[Sequence[Sequence[Tensor]]],
+                img_shape: tuple[int, int]) -> list[list[Tensor]]:
         """Pool the regions.
 
         Args:
             feats (Tuple[Tensor]): L feature maps, each (N, C, H_l, W_l).
-            rois (Sequence[Tensor]): L times the same regions, (R, 5).
+            box_sets (Sequence[Sequence[Sequence[Tensor]]]): Sets of boxes,
+                each L times the same N tensors of shape (K, 4).
             img_shape (Tuple[int, int]): Height and width of the input image.
 
         Returns:
-            List[Tensor]: One tensor of shape (R, C, S, S). Regions without a
-            level, which no loss reads, are pooled from the coarsest.
+            List[List[Tensor]]: For each set one tensor of shape
+            (R, C, S, S). Regions without a level, which no loss reads, are
+            pooled from the coarsest.
         """
-        rois = rois[0]
-        levels = assign_levels(rois[:, 1:], self.thresholds, self.inclusive)
-        levels = levels % self.num_inputs
-        members = [(levels == i).nonzero()[:, 0]
-                   for i in range(self.num_inputs)]
-        pooled = [
-            self._pool(i, feats[i], rois[member], img_shape)
-            for i, member in enumerate(members)
-        ]
-        return [torch.cat(pooled)[torch.cat(members).argsort()]]
+        everywhere = super().forward(feats, box_sets, img_shape)
+        selected = []
+        for box_set, regions in zip(box_sets, everywhere):
+            levels = assign_levels(
+                torch.cat(tuple(box_set[0])), self.thresholds, self.inclusive)
+            levels = levels % self.num_inputs
+            index = torch.arange(len(levels), device=levels.device)
+            selected.append([torch.stack(regions)[levels, index]])
+        return selected
 
 
 @MODELS.register_module()
@@ -162,20 +210,23 @@ class RegionEncoder(BaseModule):
                 with_reg=False,
                 cls_predictor_cfg=dict(type=nn.Identity)))
 
-    def extract(self, feats: tuple[Tensor], rois: Sequence[Tensor],
-                img_shape: tuple[int, int]) -> list[Tensor]:
+    def extract(self, feats: tuple[Tensor],
+                box_sets: Sequence[Sequence[Sequence[Tensor]]],
+                img_shape: tuple[int, int]) -> list[list[Tensor]]:
         """Pool the regions.
 
         Args:
             feats (Tuple[Tensor]): L feature maps, each (N, C, H_l, W_l).
-            rois (Sequence[Tensor]): L tensors of shape (R, 5).
+            box_sets (Sequence[Sequence[Sequence[Tensor]]]): Sets of boxes.
+                Each holds, for each of the L levels, N tensors of shape
+                (K, 4), xyxy in pixels of the input image.
             img_shape (Tuple[int, int]): Height and width of the input image.
 
         Returns:
-            List[Tensor]: What the RoI extractor returns, each tensor of
-            shape (R, C, S, S).
+            List[List[Tensor]]: For each set what the RoI extractor returns,
+            each tensor of shape (R, C, S, S).
         """
-        return self.bbox_roi_extractor(feats, rois, img_shape)
+        return self.bbox_roi_extractor(feats, box_sets, img_shape)
 
     def forward(self, region_feats: Tensor) -> Tensor:
         """Encode pooled regions by the shared layers of the RoI head.
