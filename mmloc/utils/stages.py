@@ -1,5 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Long commands one after the other: a line for each, its output in a file."""
+import ctypes
 import os
 import re
 import signal
@@ -26,6 +27,9 @@ _TRAIN = re.compile(r'(?:Epoch|Iter)\(train\)\s+(?:\[\s*(?P<epoch>\d+)\])?'
 _VAL = re.compile(r'(?:Epoch|Iter)\(val\).*?\[\s*(\d+)/(\d+)\]')
 #: What :func:`mmloc.utils.progress.track` prints where there is no terminal.
 _TRACK = re.compile(r': (\d+/\d+), .*?, (\d+ s left)$')
+#: Linux alone can send a process a signal when its parent ends.
+_PRCTL = getattr(ctypes.CDLL(None), 'prctl', None)
+_PDEATHSIG = 1
 
 
 def clock(seconds: float) -> str:
@@ -75,6 +79,7 @@ def run_stage(title: str,
             command, cwd=cwd, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             encoding='utf-8', errors='replace', start_new_session=True,
+            preexec_fn=_end_with_parent if _PRCTL else None,
             # Its progress lines are read here, where no terminal is.
             env=dict(os.environ, PYTHONUNBUFFERED='1', FORCE_COLOR='')
     ) as process, _live_line(console, title) as live:
@@ -146,6 +151,11 @@ def _live_line(console: Console, title: str) -> Progress:
 def _print(console: Console, seconds: float, text: str, style: str = ''):
     console.print(f'{clock(seconds):>7}  {text}', style=style, markup=False,
                   highlight=False, soft_wrap=True)
+
+
+def _end_with_parent() -> None:
+    """Get SIGTERM, as from us, if this program ends without sending it."""
+    _PRCTL(_PDEATHSIG, signal.SIGTERM)
 
 
 def _last_error(log: str) -> str:
