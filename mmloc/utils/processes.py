@@ -63,6 +63,9 @@ def map_unordered(function: Callable[[J], R], jobs: Iterable[J],
         Exception: What the function raised.
     """
     jobs = iter(jobs)
+    # A fork that inherits OpenCV's threads, which it has not, waits for them.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context('fork'), _start_worker)
     under_way: dict = {}
@@ -86,6 +89,7 @@ def map_unordered(function: Callable[[J], R], jobs: Iterable[J],
             f'on {", ".join(map(str, jobs))}.', jobs) from error
     finally:
         pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(threads)
 
 
 def _start_worker() -> None:

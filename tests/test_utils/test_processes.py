@@ -6,6 +6,7 @@ import threading
 import time
 
 import cv2
+import numpy as np
 import pytest
 
 from mmloc.utils.processes import WorkerDiedError, map_unordered
@@ -81,3 +82,21 @@ def _is_alive(pid):
             return file.read().rpartition(')')[2].split()[0] != 'Z'
     except FileNotFoundError:
         return False
+
+
+def _warp(size):
+    cv2.warpAffine(
+        np.zeros((size, size), np.uint8), np.eye(2, 3, dtype=np.float32),
+        (size, size))
+    return size
+
+
+def test_workers_do_not_wait_for_threads_of_opencv_here():
+    former = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        _warp(2000)  # starts them
+        assert list(map_unordered(_warp, [2000], 1)) == [(2000, 2000)]
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(former)
