@@ -187,9 +187,10 @@ def _inside(squares: np.ndarray, x: Tensor) -> Tensor:
     x1, y1, x2, y2 = _put(squares, x, 0).unsqueeze(-1).unbind(2)
     along, down = (torch.arange(size, device=x.device)
                    for size in (x.size(3), x.size(2)))
-    columns = ((along >= x1) & (along < x2)).to(x)
-    rows = ((down >= y1) & (down < y2)).to(x)
-    return (rows.transpose(1, 2) @ columns > 0)[:, None]
+    columns = (along >= x1) & (along < x2)
+    rows = (down >= y1) & (down < y2)
+    inside = rows[..., None] & columns[..., None, :]
+    return inside.any(1, keepdim=True)
 
 
 def _change_some(x: Tensor, which: np.ndarray, function) -> Tensor:

@@ -37,9 +37,10 @@ def draw_composites(samples: Sequence[dict],
     """
     cells, titles = [], []
     for i, sample in enumerate(samples):
-        for view, image in sample['inputs'].items():
+        for view in sample['inputs']:
+            image = view_pixels(sample, view)
             instances = sample['data_samples'][view].gt_instances
-            cells.append(_draw_view(view_pixels(image), instances, side))
+            cells.append(_draw_view(image, instances, side))
             titles.append(f'{i + 1}: {view}')
     views = len(samples[0]['inputs']) if samples else 1
     return tile(cells, columns * views, titles)

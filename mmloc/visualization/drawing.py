@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmloc import photometric
+
 #: Okabe and Ito's colours, told apart with every kind of colour vision; BGR.
 PALETTE = {
     'orange': (0, 159, 230),
@@ -26,11 +28,16 @@ JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 90]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def view_pixels(view) -> np.ndarray:
-    """Take the pixels of a view as a dataset returns it.
+def view_pixels(sample: dict, name: str) -> np.ndarray:
+    """Take the pixels of a view as the model will see them.
+
+    Changes of colours that the loader has drawn and left to the data
+    preprocessor are carried out.
 
     Args:
-        view (Tensor): (3, H, W), uint8, BGR.
+        sample (dict): What a dataset returns: ``inputs`` {view: Tensor (3, H,
+            W), uint8, BGR} and ``data_samples`` {view: DetDataSample}.
+        name (str): The view.
 
     Returns:
         np.ndarray: (H, W, 3), uint8, BGR.
@@ -38,12 +45,14 @@ def view_pixels(view) -> np.ndarray:
     Raises:
         TypeError: The pixels are not uint8, so they are normalised already.
     """
-    view = view.numpy()
+    view = sample['inputs'][name].numpy()
     if view.dtype != np.uint8:
         raise TypeError(
             f'The view is {view.dtype}, expected uint8; draw samples as the '
             'dataset returns them, before the data preprocessor.')
-    return view.transpose(1, 2, 0)
+    view = view.transpose(1, 2, 0)
+    vector = sample['data_samples'][name].get(photometric.KEY)
+    return view if vector is None else photometric.apply(view, vector)
 
 
 def as_array(value) -> np.ndarray:

@@ -109,7 +109,7 @@ def _draw_view(sample: dict, name: str, pair: int, factor: float,
     its pixels, their levels and ids."""
     # Models take long to import, and no other picture needs them.
     from mmloc.models.utils import assign_levels
-    image = view_pixels(sample['inputs'][name])
+    image = view_pixels(sample, name)
     instances = sample['data_samples'][name].gt_instances
     chosen = as_array(instances.pairs) == pair
     boxes = as_array(instances.bboxes)[chosen]

@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'insloc'
 NAMES = ('insloc_r50_fpn_8xb32-coslr-200e_in1k', 'insloc_r18_fpn_toy')
 VIEWS = ('query', 'key')
 RGB = (200, 100, 50)
-COLOURS = ('RandomApply', 'mmloc.RandomGrayscale', 'mmpretrain.GaussianBlur')
+COLOURS = ('RandomApply', 'mmloc.RandomGrayscale', 'mmloc.GaussianBlur')
 
 
 @pytest.fixture(params=NAMES)

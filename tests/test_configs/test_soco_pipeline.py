@@ -130,12 +130,12 @@ def test_published_colours(name):
         expected = {
             'RandomApply': 0.8,
             'mmloc.RandomGrayscale': 0.2,
-            'mmpretrain.GaussianBlur': 1.0 if view == 'view1' else 0.1,
+            'mmloc.GaussianBlur': 1.0 if view == 'view1' else 0.1,
             'RandomFlip': 0.5
         }
         if view != 'view1':
-            expected['mmpretrain.Solarize'] = 0.2
-            assert steps['mmpretrain.Solarize'].thr == 128
+            expected['mmloc.Solarize'] = 0.2
+            assert steps['mmloc.Solarize'].thr == 128
         if view != 'view1' and PUBLISHED[name][2]:
             expected['mmloc.CutoutInBoxes'] = 0.5
             assert steps['mmloc.CutoutInBoxes'].area == (0.1, 0.3)
@@ -145,7 +145,7 @@ def test_published_colours(name):
             ]
         assert probs == expected
         assert steps['RandomApply'].transforms == [jitter]
-        blur = TRANSFORMS.build(steps['mmpretrain.GaussianBlur'])
+        blur = TRANSFORMS.build(steps['mmloc.GaussianBlur'])
         radii = [blur.random_magnitude() for _ in range(1000)]
         # Uniform from 0.1 to 2, within five standard errors.
         assert 0.1 <= min(radii) < max(radii) <= 2

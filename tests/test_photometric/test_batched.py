@@ -52,6 +52,16 @@ def test_chain_in_the_order_of_each_image():
         both_ways(images, vectors)[0][order])
 
 
+def test_mixed_precision_changes_nothing():
+    """The preprocessor runs within autocast."""
+    images = pictures(4)
+    rng = np.random.RandomState(0)
+    vectors = [draw(img, rng, **dict.fromkeys(STAGES, 1)) for img in images]
+    expected, _ = both_ways(images, vectors)
+    with torch.autocast('cpu', torch.bfloat16):
+        np.testing.assert_array_equal(both_ways(images, vectors)[0], expected)
+
+
 def test_nothing_waits_for_the_device():
     """Tensors without values fail wherever the host asks for one."""
     images = pictures(6)

@@ -50,6 +50,19 @@ def test_samples_are_the_same_each_time(method, folder):
         assert sheet.shape != first.shape or (sheet != first).any()
 
 
+@pytest.mark.parametrize('method', ['insloc', 'soco'])
+def test_shows_the_colours_that_the_data_preprocessor_will_give(
+        method, folder):
+    cfg = load(method, folder)
+    expected = draw_samples(cfg, 3)
+    defer = dict(type='mmloc.DeferPhotometric')
+    images = cfg.train_dataloader.dataset
+    if method == 'insloc':
+        images = images.dataset
+    images.pipeline.insert(1, defer)
+    np.testing.assert_array_equal(draw_samples(cfg, 3), expected)
+
+
 def test_the_level_rule_is_the_one_of_the_config(folder):
     cfg = load('soco', folder)
     cfg.model.head.thresholds = (1, 2, 3, 4)

@@ -2,8 +2,8 @@
 # states where they are:
 #   train_dataloader = dict(dataset=dict(dataset=dict(
 #       data_root=..., ann_file=..., data_prefix=dict(img=...))))
-# The colour transforms are those of MoCo-v2 without its random crop. All of
-# them run in Pillow, as published.
+# The colour transforms are those of MoCo-v2 without its random crop, and have
+# the bytes of Pillow, as published.
 view_pipeline = [
     dict(
         type='RandomApply',
@@ -18,7 +18,7 @@ view_pipeline = [
         prob=0.8),
     dict(type='mmloc.RandomGrayscale', prob=0.2),
     dict(
-        type='mmpretrain.GaussianBlur',
+        type='mmloc.GaussianBlur',
         magnitude_range=(0.1, 2.0),
         magnitude_std='inf',
         prob=0.5),

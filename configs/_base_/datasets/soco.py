@@ -7,7 +7,7 @@
 #       dataset=dict(
 #           data_root=..., ann_file=..., data_prefix=dict(img=...),
 #           pipeline=train_pipeline))
-# Crops, resizes and colours run in Pillow, as published.
+# Crops and resizes run in Pillow; the colours have its bytes, as published.
 colours = [
     dict(
         type='RandomApply',
@@ -23,7 +23,7 @@ colours = [
     dict(type='mmloc.RandomGrayscale', prob=0.2),
 ]
 blur = dict(
-    type='mmpretrain.GaussianBlur',
+    type='mmloc.GaussianBlur',
     magnitude_range=(0.1, 2.0),
     magnitude_std='inf')
 flip = dict(type='RandomFlip', prob=0.5)
@@ -33,7 +33,7 @@ first = [*colours, dict(blur, prob=1.0), flip, pack]
 others = [
     *colours,
     dict(blur, prob=0.1),
-    dict(type='mmpretrain.Solarize', thr=128, prob=0.2), flip, pack
+    dict(type='mmloc.Solarize', thr=128, prob=0.2), flip, pack
 ]
 others_cutout = [
     *others[:-1],
