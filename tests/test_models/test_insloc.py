@@ -216,3 +216,20 @@ def test_rejects_bad_arguments():
         build(augmented_levels=(4, ))
     with pytest.raises(ValueError, match='bn_splits is 0'):
         build(bn_splits=0)
+
+
+def test_order_in_memory_changes_rounding_only():
+    losses = []
+    for channels_last in (False, True):
+        model = build(channels_last=channels_last).double()
+        weight = model.target.module.backbone.conv1.weight
+        order = torch.channels_last if channels_last else (
+            torch.contiguous_format)
+        assert weight.is_contiguous(memory_format=order)
+        inputs, samples = make_batch()
+        inputs = {view: x.double() for view, x in inputs.items()}
+        losses.append(total(model(inputs, samples, mode='loss')))
+        losses[-1].backward()
+        assert model.backbone.conv1.weight.grad.is_contiguous(
+            memory_format=order)
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-11, atol=0)

@@ -42,6 +42,10 @@ class MomentumRegionLearner(BaseSelfSupervisor):
             single process needs more than 1, or query and key of a sample
             share their statistics and give themselves away. Defaults to 1,
             as published for several GPUs.
+        channels_last (bool): Whether images, maps and the weights of
+            convolutions lie in channels-last order in memory, which oneDNN
+            and cuDNN run faster. Results differ by rounding. Defaults to
+            True.
         data_preprocessor (dict | nn.Module): The data preprocessor, which
             returns a dict of views.
         init_cfg (dict, optional): Initialisation. Defaults to None.
@@ -57,6 +61,7 @@ class MomentumRegionLearner(BaseSelfSupervisor):
                  data_preprocessor: dict | nn.Module,
                  stack_levels: bool = False,
                  bn_splits: int = 1,
+                 channels_last: bool = True,
                  init_cfg: dict | None = None) -> None:
         super().__init__(
             backbone=backbone,
@@ -72,6 +77,9 @@ class MomentumRegionLearner(BaseSelfSupervisor):
                 f'bn_splits is {bn_splits}, but it must be 1 or more.')
         self.bn_splits = bn_splits
         self.target = MODELS.build(dict(target, model=self.online))
+        self.memory_format = (
+            torch.channels_last if channels_last else torch.contiguous_format)
+        self.to(memory_format=self.memory_format)
 
     @property
     def online(self) -> nn.ModuleDict:
@@ -127,7 +135,7 @@ class MomentumRegionLearner(BaseSelfSupervisor):
             box_sets: Sequence[Sequence[Sequence[Tensor]]]
     ) -> list[list[Tensor]]:
         """:meth:`encode` for images that share their BatchNorm batch."""
-        feats = net.backbone(x)
+        feats = net.backbone(x.contiguous(memory_format=self.memory_format))
         if self.with_neck:
             feats = net.neck(feats)
         box_sets = net.roi_head.extract(feats, box_sets, x.shape[-2:])
