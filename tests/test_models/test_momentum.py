@@ -118,3 +118,16 @@ def test_schedule_needs_a_length():
 def test_rejects_end_momentum(end):
     with pytest.raises(ValueError, match=r'lie in \[0, momentum\]'):
         MomentumTarget(make_net(1.), momentum=0.2, end_momentum=end)
+
+
+def test_count_is_read_again_where_something_else_wrote_it():
+    target = make_scheduled(total_steps=4)
+    for _ in range(2):
+        target.update_parameters(make_net(1.))
+    target.steps.fill_(4)
+    before = values(target)
+    target.update_parameters(make_net(2.))
+    assert torch.equal(values(target), before)
+    target.steps = torch.tensor(0)
+    target.update_parameters(make_net(2.))
+    assert (values(target) == 2).all()

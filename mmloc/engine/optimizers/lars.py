@@ -96,7 +96,7 @@ class LARS(Optimizer):
         grad_norms = torch.stack(torch._foreach_norm(grads))
         ratios = (group['trust_coefficient'] * param_norms /
                   (grad_norms + group['eps']))
-        ratios[(param_norms == 0) | (grad_norms == 0)] = 1
+        ratios = ratios.where((param_norms > 0) & (grad_norms > 0), 1)
         torch._foreach_mul_(grads, list(ratios.unbind()))
         return grads
 

@@ -13,6 +13,7 @@ from mmloc.models.utils import (
     flatten_ids,
     full_precision,
     match_by_id,
+    negatives_log_sum_exp,
     relative_std,
 )
 from mmloc.registry import MODELS
@@ -165,15 +166,12 @@ class InsLocHead(BaseModule):
     def _level_sums(self, query: Tensor, key: Tensor, match: Tensor,
                     level: int) -> tuple[Tensor, Tensor]:
         """Sums of loss and of top-1 hits over the matched regions."""
-        # The queue is overwritten before the backward pass needs it: copy.
-        negatives = self.queue.features[level].clone()
         matched = match.any(dim=1).to(query.dtype)
         # Without any key region the product below has nothing to index.
         positives = key[match.int().argmax(dim=1)] if len(key) else query
-        logits = torch.cat([
-            (query * positives).sum(dim=1, keepdim=True), query @ negatives
-        ], dim=1) / self.temperature
-        labels = logits.new_zeros(len(logits), dtype=torch.long)
-        loss = F.cross_entropy(logits, labels, reduction='none')
-        hits = (logits.argmax(dim=1) == 0).to(query.dtype)
-        return (loss * matched).sum(), (hits * matched).sum().detach()
+        positive = (query * positives).sum(dim=1) / self.temperature
+        negative, largest = negatives_log_sum_exp(
+            query, self.queue.features[level], self.temperature)
+        loss = torch.logaddexp(positive, negative) - positive
+        hits = (positive >= largest).to(query.dtype)
+        return (loss * matched).sum(), (hits * matched).sum()

@@ -15,8 +15,14 @@ def flatten_ids(ids: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         Tuple[Tensor, Tensor]: Index of the image and instance id of each
         region, both (R, ).
     """
-    images = [torch.full_like(x, i) for i, x in enumerate(ids)]
-    return torch.cat(images), torch.cat(tuple(ids))
+    counts = {len(x) for x in ids}
+    if len(counts) == 1:
+        # Two kernels instead of one per image.
+        images = torch.arange(len(ids), device=ids[0].device)
+        images = images.repeat_interleave(counts.pop())
+    else:
+        images = torch.cat([torch.full_like(x, i) for i, x in enumerate(ids)])
+    return images, torch.cat(tuple(ids))
 
 
 def match_by_id(image_a: Tensor, id_a: Tensor, image_b: Tensor,

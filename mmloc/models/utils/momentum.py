@@ -69,6 +69,7 @@ class MomentumTarget(ExponentialMovingAverage):
                 f'it must lie in [0, momentum], which is {momentum}: write 0 '
                 "for a paper's 1.")
         super().__init__(model, momentum=momentum, interval=interval)
+        self._known_steps: tuple | None = None
         self.end_momentum = end_momentum
         self.total_steps = total_steps
 
@@ -110,10 +111,20 @@ class MomentumTarget(ExponentialMovingAverage):
         """
         source = list(model.parameters())
         target = list(self.module.parameters())
-        calls = int(self.steps)
+        calls = self._count()
         if calls == 0:
             torch._foreach_copy_(target, source)
         elif calls % self.interval == 0:
             torch._foreach_lerp_(target, source,
                                  self.momentum_at(calls // self.interval))
         self.steps += 1
+        self._known_steps = self.steps, self.steps._version, calls + 1
+
+    def _count(self) -> int:
+        """The value of ``steps``, read from the device only if something
+        else than the last update has written it, as resuming does."""
+        if self._known_steps is not None:
+            steps, version, calls = self._known_steps
+            if steps is self.steps and version == steps._version:
+                return calls
+        return int(self.steps)
