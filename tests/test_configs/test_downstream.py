@@ -1,5 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Shipped detector configs fit the pretraining configs they start from."""
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmloc.datasets.toy_scene import TOY_CLASSES
 from mmloc.engine import compare_state_dicts
+from mmloc.engine.launch import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 DOWNSTREAM = sorted(CONFIGS.glob('*/downstream/*.py'))
@@ -91,6 +93,19 @@ def test_builds_with_its_hooks(path):
 def test_starts_from_the_end_of_a_shipped_pretraining(path):
     epochs = _config(_pretraining(path)).train_cfg.max_epochs
     assert Path(_config(path).load_from).name == f'epoch_{epochs}.pth'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'path', [path for path in PRETRAINED if not path.stem.endswith('_toy')],
+    ids=lambda path: path.stem)
+def test_is_a_protocol_and_a_start(path):
+    """So are the tables of protocols and starts tables of these configs."""
+    cfg = _config(path)
+    protocol = re.sub('-[a-z-]+-pre', '', path.stem)
+    expected = load_config(
+        str(CONFIGS / 'transfer' / f'{protocol}.py'), start=cfg.start.name)
+    assert cfg.to_dict() == expected.to_dict()
 
 
 def _layers(names):

@@ -147,6 +147,44 @@ def test_scaled_lr_and_transfer_report(config, tmp_path, monkeypatch):
     assert 'Only a part of the tensors is loaded in backbone' in text
 
 
+@pytest.mark.slow
+def test_a_start_from_the_command_line(config, tmp_path, monkeypatch):
+    """Its weights, here a network alone, its settings, and its folder."""
+    monkeypatch.chdir(tmp_path)
+    config.write_text(config.read_text() + "start_family = 'fpn'\n")
+    weights = torch.full((16, 3, 7, 7), 0.01)
+    torch.save({'conv1.weight': weights, 'fc.weight': weights}, 'net.pth')
+    Path('mine.py').write_text("""start = dict(name='mine', fpn=dict(
+        optim_wrapper=dict(optimizer=dict(lr=0.)), load_from='net.pth'))""")
+    flags = ['--start', 'mine.py', '--cfg-options', 'param_scheduler=None']
+    _run(monkeypatch, 'train', config, *flags)
+    work_dir = tmp_path / 'work_dirs' / 'detector_mine'
+    text, scalars = _log(work_dir)
+    assert scalars[0]['lr'] == 0
+    assert "Start 'mine' of a protocol of family 'fpn', weights: net.pth" in (
+        text)
+    assert 'Fitted net.pth to the model: 1 tensors' in text
+    assert '| backbone           | 1 of 120 ' in text
+    checkpoint = torch.load(work_dir / 'epoch_1.pth', weights_only=True)
+    assert torch.equal(
+        checkpoint['state_dict']['backbone.conv1.weight'], weights)
+
+    # As a flag before the checkpoint, too.
+    _run(monkeypatch, 'test', config, *flags[:2], work_dir / 'epoch_1.pth')
+    assert 'tensors loaded' in _log(work_dir)[0]
+
+
+def test_starts_and_checkpoints_are_asked_for(config, monkeypatch, capsys):
+    for args, words in (
+            (['train', config, '--start', 'soco'], "did you mean 'soco_"),
+            (['train', config, '--start', 'scratch'], 'has no start_family'),
+            (['test', config], 'trained before it is tested')):
+        with pytest.raises(SystemExit) as stop:
+            _run(monkeypatch, *args)
+        assert stop.value.code == 2
+        assert words in ' '.join(capsys.readouterr().err.split())
+
+
 def test_a_checkpoint_of_something_else_is_refused(
         config, tmp_path, monkeypatch, capsys):
     weights = tmp_path / 'other.pth'
