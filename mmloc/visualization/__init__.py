@@ -18,12 +18,13 @@ from .proposal_statistics import ProposalStatistics
 from .proposals import draw_proposal_file, draw_proposals
 from .report import Report
 from .samples import draw_samples
+from .similarity import draw_similarity
 from .views import draw_views
 
 __all__ = [
     'LEVEL_COLORS', 'PALETTE', 'ProposalStatistics', 'Report', 'draw_boxes',
     'draw_coco', 'draw_coco_detections', 'draw_composites', 'draw_curves',
     'draw_detections', 'draw_label_curves', 'draw_legend', 'draw_loss_curve',
-    'draw_proposal_file', 'draw_proposals', 'draw_samples', 'draw_views',
-    'enlarge', 'read_scalars', 'save_image', 'tile'
+    'draw_proposal_file', 'draw_proposals', 'draw_samples', 'draw_similarity',
+    'draw_views', 'enlarge', 'read_scalars', 'save_image', 'tile'
 ]
