@@ -142,8 +142,9 @@ def measure(kwargs: dict, reads: int) -> dict:
     """
     first, second = (_in_process(_start, kwargs) for _ in range(2))
     return dict(
-        first_seconds=first[0], first_peak_mb=first[1],
-        later_seconds=second[0], later_peak_mb=second[1],
+        first_seconds=first[0], first_cpu_seconds=first[1],
+        first_peak_mb=first[2], later_seconds=second[0],
+        later_peak_mb=second[2],
         private_mb=_in_process(_measure_workers, kwargs, reads))
 
 
@@ -161,11 +162,12 @@ def _call(queue, function, *args) -> None:
     queue.put(function(*args))
 
 
-def _start(kwargs: dict) -> tuple[float, float]:
+def _start(kwargs: dict) -> tuple[float, float, float]:
     before = status_bytes('VmHWM')
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     len(UnlabeledImageDataset(**kwargs))
     return (round(time.perf_counter() - start, 2),
+            round(time.process_time() - start_cpu, 2),
             round((status_bytes('VmHWM') - before) / 1e6, 1))
 
 
@@ -173,9 +175,10 @@ def _measure_workers(kwargs: dict, reads: int) -> float:
     """The most that a forked worker has for itself."""
     dataset = UnlabeledImageDataset(**kwargs)
     context = multiprocessing.get_context('fork')
-    queue = context.SimpleQueue()
+    queue, barrier = context.SimpleQueue(), context.Barrier(WORKERS)
     workers = [
-        context.Process(target=_work, args=(dataset, reads, seed, queue))
+        context.Process(
+            target=_work, args=(dataset, reads, seed, queue, barrier))
         for seed in range(WORKERS)
     ]
     for worker in workers:
@@ -185,11 +188,14 @@ def _measure_workers(kwargs: dict, reads: int) -> float:
     return round(max(queue.get() for _ in workers) / 1e6, 1)
 
 
-def _work(dataset, reads: int, seed: int, queue) -> None:
+def _work(dataset, reads: int, seed: int, queue, barrier) -> None:
     before = private_bytes()
     for i in np.random.default_rng(seed).integers(len(dataset), size=reads):
         dataset.get_data_info(int(i))
-    queue.put(private_bytes() - before)
+    barrier.wait()  # a page that one has mapped so far counts as its own
+    private = private_bytes() - before
+    barrier.wait()
+    queue.put(private)
 
 
 if __name__ == '__main__':
