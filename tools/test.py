@@ -59,9 +59,9 @@ def make_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     launch.require(cfg, 'test_dataloader', 'test_cfg', 'test_evaluator')
     launch.set_work_dir(cfg, args.work_dir, args.start)
-    if args.checkpoint is None:
+    if not args.checkpoint:  # '' where a launcher needs a word
         launch.require_probe(cfg)
-    launch.set_start(cfg, args.checkpoint)
+    launch.set_start(cfg, args.checkpoint or None)
     cfg.resume = False
     if args.show_dir:
         launch.set_show_dir(cfg, args.show_dir)

@@ -107,11 +107,8 @@ def require(cfg: Config, *keys: str) -> None:
 
 
 def require_probe(cfg: Config) -> None:
-    """Check that a config can be tested without a checkpoint of its own.
-
-    Raises:
-        ValueError: If it is one that is trained.
-    """
+    """Check that a config can be tested without a checkpoint: raises
+    ValueError if it is one that is trained."""
     if cfg.get('train_cfg') is not None:
         raise ValueError(
             f'config {cfg.filename} is trained before it is tested; give the '
