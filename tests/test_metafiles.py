@@ -24,6 +24,20 @@ def configs_of(folder):
                   if '_base_' not in path.parts)
 
 
+def check_result(result, readme):
+    """A number, or why there is none; published ones have a source."""
+    assert {'Task', 'Dataset', 'Metrics'} <= set(result)
+    for value in result['Metrics'].values():
+        assert isinstance(value, float) or value in (
+            'not run', 'see docs/toy_benchmark.md')
+    published = dict(result.get('Published') or {})
+    if published:
+        assert published.pop('Source')
+        assert published.keys() == result['Metrics'].keys()
+        numbers = re.findall(r'\d+\.\d', readme)
+        assert {str(value) for value in published.values()} <= {*numbers}
+
+
 def test_model_index_imports_every_metafile():
     wanted = [path.relative_to(ROOT).as_posix() for path in METAFILES]
     assert sorted(read(INDEX)['Import']) == wanted
@@ -45,8 +59,12 @@ def test_metafile(path):
     for entry in meta['Models']:
         assert entry['In Collection'] in collections
         assert entry['Name'] == Path(entry['Config']).stem
-        for result in entry.get('Results') or []:
-            assert {'Task', 'Dataset', 'Metrics'} <= set(result)
+        readme = (path.parent / 'README.md').read_text() + (
+            path.parent / 'downstream' / 'README.md').read_text()
+        for result in entry['Results'] or []:
+            check_result(result, readme)
+        # What has no results says why.
+        assert (entry['Results'] is None) == ('Status' in entry)
     listed = {ROOT / entry['Config'] for entry in meta['Models']}
     assert listed == set(configs_of(path.parent))
 
