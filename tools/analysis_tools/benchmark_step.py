@@ -1,19 +1,30 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-"""Time the training step of a pretraining config against another one's.
+"""Time the training step of a pretraining config against a plain one.
 
-A step is forward, backward and optimizer step on one batch that the config's
-own pipeline made of generated images; loading is not part of it. The two
-configs take turns, so that a change of the machine's load hits both. The last
-line is JSON.
+A step is forward, backward and optimizer step on one batch, made of generated
+images by the config's own pipeline and already on the device; loading is not
+part of it. The baseline is the same model in float32, eager, with maps in
+contiguous order and mmcv's RoIAlign, or another config. Both take turns, so
+that a change of the machine's load hits both. The last line is JSON.
 
-    python tools/analysis_tools/benchmark_step.py CONFIG \
-        --options model.roi_head.bbox_roi_extractor.type=... --baseline CONFIG
+    python tools/analysis_tools/benchmark_step.py CONFIG --batch-size 16
+    python tools/analysis_tools/benchmark_step.py CONFIG --device cuda \
+        --batch-size 256 --dtype bfloat16
+
+On a GPU time is that between two events of the device, which is waited for at
+the ends only; on a CPU it is the time that the process was running, which the
+load of other programs changes little. Operations are counted by torch's
+FlopCounterMode in the baseline's step: convolutions and matrix products, not
+BatchNorm, RoIAlign, loss or optimizer. The peak is that of a large matrix
+product in the same run, of the same type of numbers.
 """
 import argparse
+import copy
 import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,10 +35,20 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import set_random_seed
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmloc.datasets.toy import ToyParams, make_toy_dataset
 from mmloc.registry import MODELS
 from mmloc.utils.cli import user_errors
+
+WRAPPERS = dict(
+    float32=dict(type='OptimWrapper'),
+    bfloat16=dict(type='mmloc.AutocastOptimWrapper'),
+    float16=dict(type='AmpOptimWrapper', dtype='float16'))
+PLAIN = {
+    'model.channels_last': False,
+    'model.roi_head.bbox_roi_extractor.by_matmul': False
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,11 +60,19 @@ def parse_args() -> argparse.Namespace:
     add('config', help='the pretraining config to time')
     add('--options', nargs='+', action=DictAction, default={},
         metavar='KEY=VALUE', help='settings of the config to replace')
-    add('--baseline', metavar='CONFIG',
-        help='another config, or the same one without the options')
+    add('--baseline', metavar='CONFIG', default='plain',
+        help="another config, 'plain' (default) or 'none'")
+    add('--dtype', choices=WRAPPERS, default='float32',
+        help='of convolutions and products (default float32)')
+    add('--compile', action='store_true',
+        help='compile backbone and neck by torch.compile')
     add('--batch-size', type=int, default=8, metavar='N')
-    add('--steps', type=int, default=5, metavar='N',
-        help='timed steps of each (default 5, after one that is not timed)')
+    add('--images', type=int, default=8, metavar='N',
+        help='different images in the batch (default 8)')
+    add('--steps', type=int, default=3, metavar='N',
+        help='steps of a turn (default 3)')
+    add('--turns', type=int, default=3, metavar='N',
+        help='timed turns of each (default 3, after one step of each)')
     add('--threads', type=int, default=1, metavar='N',
         help='CPU threads of a step (default 1)')
     add('--device', default='cpu', help="'cpu' (default) or 'cuda'")
@@ -60,43 +89,133 @@ def use_folder(pipeline: list) -> list:
     ]
 
 
-class Step:
-    """The training step of a config on a fixed batch."""
-
-    def __init__(self, config: str, options: dict, folder: str,
-                 args: argparse.Namespace) -> None:
-        cfg = Config.fromfile(config)
-        cfg.merge_from_dict(options)
-        init_default_scope(cfg.default_scope)
-        set_random_seed(0)
+def make_batch(config: str, options: dict, args: argparse.Namespace) -> dict:
+    """Make a batch of a few generated images, again and again."""
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(options)
+    init_default_scope(cfg.default_scope)
+    set_random_seed(0)
+    num = min(args.images, args.batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        toy = str(Path(folder) / 'toy')
+        make_toy_dataset(
+            toy, ToyParams(unlabeled=num, train=1, val=1), workers=1)
         images = outer = cfg.train_dataloader.dataset
         while 'dataset' in images:
             images = images.dataset
         images.update(
-            data_root=folder, ann_file='', data_prefix=dict(img='unlabeled'),
+            data_root=toy, ann_file='', data_prefix=dict(img='unlabeled'),
             pipeline=use_folder(images.pipeline))
         dataset = DATASETS.build(outer)
-        self.data = pseudo_collate(
-            [dataset[i] for i in range(args.batch_size)])
+        samples = [dataset[i] for i in range(num)]
+    return pseudo_collate([
+        copy.deepcopy(samples[i % num]) for i in range(args.batch_size)
+    ])
+
+
+class Step:
+    """The training step of a config on a fixed batch."""
+
+    def __init__(self, config: str, options: dict, batch: dict, dtype: str,
+                 args: argparse.Namespace) -> None:
+        cfg = Config.fromfile(config)
+        cfg.merge_from_dict(options)
+        set_random_seed(0)
         if 'end_momentum' in cfg.model.target:
-            cfg.model.target.total_steps = 100
+            cfg.model.target.total_steps = 10000
+        self.device = args.device
+        static = self.allocated()
         model = MODELS.build(cfg.model)
         model.init_weights()
         self.model = revert_sync_batchnorm(model).to(args.device).train()
-        self.optimizer = build_optim_wrapper(
-            self.model, dict(cfg.optim_wrapper, type='OptimWrapper'))
-        self.seconds = []
+        self.static = self.allocated() - static
+        wrapper = dict(
+            optimizer=cfg.optim_wrapper.optimizer, **WRAPPERS[dtype])
+        self.optimizer = build_optim_wrapper(self.model, wrapper)
+        batch = copy.deepcopy(batch)
+        self.batch = self.model.data_preprocessor(batch, True)
+        self.seconds, self.peak_memory, self.loss = [], None, None
 
-    def run(self, timed: bool) -> None:
-        """Run a step and note its time."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        self.model.train_step(self.data, self.optimizer)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        if timed:
-            self.seconds.append(time.perf_counter() - start)
+    def allocated(self) -> int:
+        """Bytes of the device in use."""
+        on_gpu = self.device != 'cpu'
+        return torch.cuda.memory_allocated() if on_gpu else 0
+
+    def compile(self) -> None:
+        """Compile what both networks spend most of their time in."""
+        for net in (self.model, self.model.target.module):
+            net.backbone.compile()
+            if self.model.with_neck:
+                net.neck.compile()
+
+    def run(self) -> None:
+        """Run a step."""
+        with self.optimizer.optim_context(self.model):
+            losses = self.model(**self.batch, mode='loss')
+        self.loss, _ = self.model.parse_losses(losses)
+        self.optimizer.update_params(self.loss)
+
+    def count(self) -> int:
+        """Operations of a step."""
+        with FlopCounterMode(display=False) as counter:
+            self.run()
+        return counter.get_total_flops()
+
+    def time(self, steps: int) -> None:
+        """Note the time of a step, the mean of several."""
+        if self.device == 'cpu':
+            self.seconds.append(seconds_of(self.run, steps, self.device))
+            return
+        torch.cuda.reset_peak_memory_stats()
+        before = self.allocated()
+        self.seconds.append(seconds_of(self.run, steps, self.device))
+        self.peak_memory = (
+            torch.cuda.max_memory_allocated() - before + self.static)
+
+    def report(self, size: int, flops: int, peak: float) -> dict:
+        """Rates of the median turn."""
+        seconds = statistics.median(self.seconds)
+        return dict(
+            images_per_s=round(size / seconds, 3),
+            ms=round(seconds * 1e3, 2),
+            peak_memory_gb=self.peak_memory and round(
+                self.peak_memory / 1e9, 2),
+            tflops_per_s=round(flops / seconds / 1e12, 3),
+            share_of_peak=round(flops / seconds / peak, 3),
+            first_loss=self.first_loss)
+
+    def warm_up(self) -> int:
+        """Run the first step, and count its operations."""
+        flops = self.count()
+        self.first_loss = self.loss.item()
+        return flops
+
+
+def seconds_of(run: Callable, times: int, device: str) -> float:
+    """Mean time of a call."""
+    if device == 'cpu':
+        start = time.process_time()
+        for _ in range(times):
+            run()
+        return (time.process_time() - start) / times
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    for _ in range(times):
+        run()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1e3 / times
+
+
+def measured_peak(dtype: str, device: str) -> float:
+    """Operations per second of a large matrix product."""
+    size = 1024 if device == 'cpu' else 8192
+    a, b = (torch.randn(size, size, device=device, dtype=getattr(torch, dtype))
+            for _ in range(2))
+    seconds_of(lambda: a @ b, 3, device)
+    return 2 * size**3 / min(
+        seconds_of(lambda: a @ b, 10, device) for _ in range(3))
 
 
 def main() -> None:
@@ -104,34 +223,48 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     MMLogger.get_instance('mmloc', log_level='WARNING')
-    with tempfile.TemporaryDirectory() as folder:
-        toy = str(Path(folder) / 'toy')
-        make_toy_dataset(
-            toy,
-            ToyParams(unlabeled=args.batch_size, train=1, val=1),
-            workers=1)
-        steps = [Step(args.config, args.options, toy, args)]
-        if args.baseline:
-            steps.append(Step(args.baseline, {}, toy, args))
-    for timed in [False] + [True] * args.steps:
+    batch = make_batch(args.config, args.options, args)
+    steps = [Step(args.config, args.options, batch, args.dtype, args)]
+    if args.baseline != 'none':
+        plain = args.baseline == 'plain'
+        config = args.config if plain else args.baseline
+        options = {**args.options, **PLAIN} if plain else {}
+        steps.append(Step(config, options, batch, 'float32', args))
+        if plain:
+            steps[0].model.load_state_dict(
+                copy.deepcopy(steps[1].model.state_dict()))
+    flops = [step.warm_up() for step in steps][-1]
+    if args.compile:
+        steps[0].compile()
+        steps[0].run()
+    for _ in range(args.turns):
         for step in steps:
-            step.run(timed)
-    rates = [
-        args.batch_size / statistics.median(step.seconds) for step in steps
+            step.time(args.steps)
+    peaks = [measured_peak(x, args.device) for x in (args.dtype, 'float32')]
+    reports = [
+        step.report(args.batch_size, flops, peak)
+        for step, peak in zip(steps, peaks)
     ]
-    ours, baseline = rates[0], rates[1] if args.baseline else None
-    print(f'{args.config}: {ours:.2f} samples/s'
-          + (f', {args.baseline}: {baseline:.2f}' if baseline else ''))
+    for name, report in zip(('ours', 'baseline'), reports):
+        print(name, report)
+    rates = [report.pop('images_per_s') for report in reports] + [None]
     print(json.dumps(dict(
-        ours=round(ours, 3),
-        baseline=baseline and round(baseline, 3),
-        ratio=baseline and round(ours / baseline, 3),
-        unit='samples/s',
+        ours=rates[0],
+        baseline=rates[1],
+        ratio=rates[1] and round(rates[0] / rates[1], 3),
+        unit='images/s',
+        step=reports[0],
+        baseline_step=reports[1] if rates[1] else None,
+        gflops_per_image=round(flops / args.batch_size / 1e9, 2),
+        peak_tflops_per_s=dict(
+            zip((args.dtype, 'float32'),
+                (round(peak / 1e12, 3) for peak in peaks))),
         config=dict(
-            config=args.config, options=str(args.options),
-            baseline=args.baseline, batch_size=args.batch_size,
-            steps=args.steps, threads=args.threads, device=args.device,
-            torch=torch.__version__))))
+            vars(args), options=str(args.options), torch=torch.__version__,
+            conv_tf32=torch.backends.cudnn.allow_tf32,
+            matmul_tf32=torch.backends.cuda.matmul.allow_tf32,
+            gpu=torch.cuda.get_device_name()
+            if args.device != 'cpu' else None))))
 
 
 if __name__ == '__main__':
