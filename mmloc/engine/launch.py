@@ -275,9 +275,10 @@ def build_runner(cfg: Config, action: str) -> Runner:
         runner = (RUNNERS.build(cfg) if 'runner_type' in cfg
                   else Runner.from_cfg(cfg))
         loop = getattr(runner, f'{action}_loop')
+    # A detector that is tested has weights of its own.
+    if 'start_family' in cfg and (action == 'train' or 'train_cfg' not in cfg):
+        runner.logger.info(describe_start(cfg))
     if action == 'train':
-        if 'start_family' in cfg:
-            runner.logger.info(describe_start(cfg))
         _check_batches(cfg, loop)
         # For a config with custom_hooks of its own: without this one,
         # accumulated gradients would leave a momentum target wrong unnoticed.
