@@ -125,22 +125,3 @@ def test_a_start_of_a_protocol_with_other_weights(tmp_path):
                                        None)
     assert (name, cfg.load_from) == ('soco_fpn', str(weights))
     assert cfg.optim_wrapper.optimizer.weight_decay == 2.5e-5
-
-
-def test_other_settings_are_refused_by_name(tmp_path):
-    weights = tmp_path / 'weights.pth'
-    weights.write_bytes(b'1')
-    cfg = by_epoch()
-    cfg.load_from = str(weights)
-    note = tmp_path / 'settings.json'
-    label_study.check_same(note, label_study.identify(cfg, 80))
-    label_study.check_same(note, label_study.identify(cfg, 80))
-    cfg.param_scheduler[1].milestones = [1, 3]
-    with pytest.raises(ValueError, match=(
-            r'config.param_scheduler.1.milestones was \[2, 3\] and is '
-            r'\[1, 3\]; give')):
-        label_study.check_same(note, label_study.identify(cfg, 80))
-    cfg.param_scheduler[1].milestones = [2, 3]
-    weights.write_bytes(b'2')  # other weights under the same name
-    with pytest.raises(ValueError, match='weights was'):
-        label_study.check_same(note, label_study.identify(cfg, 80))

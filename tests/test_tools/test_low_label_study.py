@@ -59,7 +59,7 @@ def run_study(*args):
 
 
 def wait_for(found, study):
-    for _ in range(1200):
+    for _ in range(6000):
         if found():
             return
         assert study.poll() is None, study.communicate()

@@ -23,7 +23,7 @@ import torch
 from mmengine.config import DictAction
 from rich.console import Console
 
-from mmloc.engine import label_results, label_study
+from mmloc.engine import label_results, label_study, training_note
 from mmloc.engine.label_study import Cell
 from mmloc.utils.cli import user_errors
 from mmloc.utils.files import atomic_write
@@ -120,8 +120,8 @@ class Study:
         for cell in self.cells:
             path = self.out / cell.folder / 'settings.json'
             if path.exists():
-                label_study.check_same(
-                    path, label_study.identify(*self.prepare(cell)))
+                training_note.check_same(
+                    path, training_note.identify(*self.prepare(cell)))
 
     def show_plan(self) -> None:
         """Print what there is to do, and for how long."""
@@ -152,8 +152,8 @@ class Study:
         take_gpu()
         folder = self.out / cell.folder
         cfg, iters = self.prepare(cell)
-        label_study.check_same(
-            folder / 'settings.json', label_study.identify(cfg, iters))
+        training_note.check_same(
+            folder / 'settings.json', training_note.identify(cfg, iters))
         label_study.write_order(self.order(cell), self.total, cell.seed)
         config, run = folder / 'detector.py', folder / 'run'
         cfg.dump(str(config))
