@@ -182,6 +182,8 @@ def test_wheel_is_complete(wheels, source):
                   if path.is_file() and '__pycache__' not in path.parts}
         assert wanted <= names
     assert '_mmloc_bases.pth' in names
+    assert {f'mmloc/datasets/label_lists/mini_coco/fold{i}.txt'
+            for i in range(1, 6)} <= names
     assert not [name for name in names if name.startswith('tests')]
 
 
