@@ -10,8 +10,10 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
-from mmloc.photometric import batched, stack
+from mmloc.photometric import batched, stack, unchanged
 from mmloc.registry import MODELS
+
+from .test_insloc import build, make_batch
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 DEFER = dict(type='mmloc.DeferPhotometric')
@@ -225,3 +227,12 @@ def test_only_bytes_are_changed():
     data['inputs'] = [image.float() for image in data['inputs']]
     with pytest.raises(TypeError, match=r'torch\.float32, expected uint8'):
         preprocessor().data_preprocessor(data)
+
+
+def test_models_refuse_images_whose_colours_are_still_due():
+    """As they are where mmdet's own data preprocessor is used."""
+    inputs, samples = make_batch()
+    for sample in samples['key']:
+        sample.set_metainfo(dict(photometric=unchanged()))
+    with pytest.raises(ValueError, match="of 'key' were drawn but not"):
+        build()(inputs, samples, mode='loss')

@@ -11,6 +11,7 @@ import torch
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
+from mmloc import photometric
 from mmloc.registry import MODELS
 
 
@@ -98,6 +99,34 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         """Initialise the online network and copy it to the target."""
         super().init_weights()
         self.target.copy_from(self.online)
+
+    def forward(self,
+                inputs: dict[str, Tensor],
+                data_samples: dict[str, list] | None = None,
+                mode: str = 'tensor') -> dict | Tensor | tuple:
+        """mmpretrain's entry for all modes.
+
+        Args:
+            inputs (Dict[str, Tensor]): The views, each (N, 3, H, W).
+            data_samples (Dict[str, List[DetDataSample]], optional): N samples
+                of each view.
+            mode (str): ``'loss'`` or ``'tensor'``. Defaults to 'tensor'.
+
+        Returns:
+            Dict | Tensor | Tuple: What the mode gives.
+
+        Raises:
+            ValueError: Colours that the loader left to the data preprocessor
+                are still unchanged.
+        """
+        for view, samples in (data_samples or {}).items():
+            if photometric.KEY in samples[0]:
+                raise ValueError(
+                    f'The colours of {view!r} were drawn but not changed by '
+                    f'{type(self.data_preprocessor).__name__}, expected '
+                    'mmloc.PhotometricDataPreprocessor within it; use that, '
+                    'or leave out DeferPhotometric.')
+        return super().forward(inputs, data_samples, mode)
 
     def encode(
             self, net: nn.Module, x: Tensor,

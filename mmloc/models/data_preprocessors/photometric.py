@@ -1,6 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -38,10 +39,7 @@ class _WholeBatch(ImgDataPreprocessor):
             flips = [sample.get('flip', False) for sample in samples]
             images = augment(
                 images, photometric.stack(vectors, images.shape[2:], flips))
-        images = images.flip(1) if self._channel_conversion else images
-        images = images.float()
-        if self._enable_normalize:
-            images = (images - self.mean).div_(self.std)
+        images = self._normalize(images)
         bottom, right = (-side % self.pad_size_divisor
                          for side in images.shape[2:])
         if bottom or right:
@@ -51,6 +49,16 @@ class _WholeBatch(ImgDataPreprocessor):
             # Done, so that it is neither done again nor taken for undone.
             delattr(sample, photometric.KEY)
         return dict(data, inputs=images, data_samples=samples)
+
+    def _normalize(self, images: Tensor) -> Tensor:
+        """Make float32 of them; on the CPU one by one, in its cache."""
+        size = 1 if images.device.type == 'cpu' else len(images)
+        out = torch.empty(images.shape, device=images.device)
+        for part, target in zip(images.split(size), out.split(size)):
+            target.copy_(part.flip(1) if self._channel_conversion else part)
+            if self._enable_normalize:
+                target.sub_(self.mean).div_(self.std)
+        return out
 
 
 @MODELS.register_module()
@@ -99,11 +107,12 @@ def augment(images: Tensor, vectors: np.ndarray) -> Tensor:
                         'loaded; normalise them in the data preprocessor.')
     if images.device.type != 'cpu':
         return batched.augment(images, vectors)
-    changed = [
-        photometric.apply(image.permute(1, 2, 0).numpy(), vector)
-        for image, vector in zip(images, vectors)
-    ]
-    return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2)
+    out = torch.empty_like(images)
+    for image, vector, target in zip(images.numpy(), vectors, out.numpy()):
+        changed = photometric.apply(cv2.merge(list(image)), vector)
+        for channel, plane in enumerate(target):
+            cv2.extractChannel(changed, channel, dst=plane)
+    return out
 
 
 def _vectors_of(
