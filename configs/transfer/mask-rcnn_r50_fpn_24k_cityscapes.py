@@ -11,10 +11,13 @@ model = dict(
 
 data_root = 'data/cityscapes/'
 train_pipeline = _base_.train_pipeline
+# The masks are run lengths; without this, mmdet would ignore their objects.
+train_pipeline[1].update(poly2mask=True)
 train_pipeline[2].update(
     scales=[(2048, side) for side in range(800, 1025, 32)])
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].update(scale=(2048, 1024))
+test_pipeline[2].update(poly2mask=True)
 train_dataloader = dict(
     batch_size=1,
     dataset=dict(
