@@ -13,6 +13,7 @@ from .drawing import (
     save_image,
     tile,
 )
+from .duplicates import draw_pairs
 from .label_curves import draw_label_curves
 from .proposal_statistics import ProposalStatistics
 from .proposals import draw_proposal_file, draw_proposals
@@ -25,6 +26,7 @@ __all__ = [
     'LEVEL_COLORS', 'PALETTE', 'ProposalStatistics', 'Report', 'draw_boxes',
     'draw_coco', 'draw_coco_detections', 'draw_composites', 'draw_curves',
     'draw_detections', 'draw_label_curves', 'draw_legend', 'draw_loss_curve',
-    'draw_proposal_file', 'draw_proposals', 'draw_samples', 'draw_similarity',
-    'draw_views', 'enlarge', 'read_scalars', 'save_image', 'tile'
+    'draw_pairs', 'draw_proposal_file', 'draw_proposals', 'draw_samples',
+    'draw_similarity', 'draw_views', 'enlarge', 'read_scalars', 'save_image',
+    'tile'
 ]
