@@ -1,19 +1,20 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object, all_reduce, is_main_process
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from mmloc.registry import HOOKS
 
+from ..backward_record import BackwardRecord, copies_of
 from ..non_finite_report import describe_step, sentence, write_report
 
 
@@ -22,10 +23,14 @@ class NonFiniteHook(Hook):
     """Take no optimizer step by a NaN or an infinity, and say whence it came.
 
     Just before each optimizer step the loss and the norm of the gradients are
-    looked at, with one number read from the device. If they are not finite on
-    any rank, no rank takes the step, and the iteration is reported with the
-    images of its batch, those whose own pixels or boxes are not finite set
-    apart, in the log and in ``non_finite.jsonl`` beside it.
+    looked at. If they are not finite on any rank, no rank takes the step, and
+    the iteration is reported with the images of its batch, those whose own
+    pixels or boxes are not finite set apart, in the log and in
+    ``non_finite.jsonl`` beside it.
+
+    On a GPU the host does not wait for that one number: the device itself
+    takes a bad step back, from copies of weights and moments, and the host
+    reads the number, reports, and ends training if it must, one step later.
 
     After a skipped step weights, optimizer and BatchNorm's running statistics
     are what they were before the iteration (with accumulated gradients,
@@ -48,6 +53,11 @@ class NonFiniteHook(Hook):
             ends training at the first such step. Defaults to 'skip'.
         max_consecutive (int): After how many steps in a row training ends.
             Defaults to 20.
+        late (bool, optional): Whether the host reads one step later. The
+            first step, which makes the optimizer's moments, and those with a
+            loss scaler, which reads by itself, are looked at at once all the
+            same. A count of steps that an optimizer keeps on the host counts
+            a step taken back. Defaults to None, for GPUs only.
 
     Raises:
         ValueError: An argument is out of range.
@@ -55,7 +65,8 @@ class NonFiniteHook(Hook):
 
     def __init__(self,
                  action: str = 'skip',
-                 max_consecutive: int = 20) -> None:
+                 max_consecutive: int = 20,
+                 late: bool | None = None) -> None:
         if action not in ('skip', 'stop'):
             raise ValueError(
                 f"action is {action!r}, expected 'skip' or 'stop'.")
@@ -64,8 +75,10 @@ class NonFiniteHook(Hook):
                              'expected 1 or more.')
         self.action = action
         self.max_consecutive = max_consecutive
+        self.late = late
         self.num_skipped = 0
         self._consecutive = 0
+        self._unread: BackwardRecord | None = None
         self._handles: list = []
 
     def before_train(self, runner: Runner) -> None:
@@ -87,7 +100,8 @@ class NonFiniteHook(Hook):
         self._clear()
         self._handles = [
             runner.model.register_forward_hook(self._note_loss),
-            wrapper.optimizer.register_step_pre_hook(self._check_step)
+            wrapper.optimizer.register_step_pre_hook(self._check_step),
+            wrapper.optimizer.register_step_post_hook(self._take_back)
         ]
 
     def after_train(self, runner: Runner) -> None:
@@ -104,8 +118,8 @@ class NonFiniteHook(Hook):
         """Begin to watch the iterations of one optimizer step."""
         self._batches: list = []
         self._loss: Tensor | None = None
-        self._finite: bool | None = None
-        self._bad_gradients: list[int] = []
+        self._record: BackwardRecord | None = None
+        self._copies: list[tuple[Tensor, Tensor]] = []
 
     def before_train_iter(self,
                           runner: Runner,
@@ -147,23 +161,24 @@ class NonFiniteHook(Hook):
         Optimizers pass over parameters without a gradient; so neither the
         weights nor their moments, decay or counts of steps change.
         """
-        params = [
-            p for group in optimizer.param_groups for p in group['params']
-            if p.grad is not None
-        ]
-        total = get_total_norm([p.grad for p in params])
-        if self._loss is not None:
-            total = total + self._loss.to(total.device)
-        finite = total.isfinite().to(torch.uint8)
-        all_reduce(finite, 'min')
-        self._finite = bool(finite)
-        if self._finite:
-            return
-        self._bad_gradients = [
-            id(p) for p in params if not p.grad.isfinite().all()
-        ]
-        for param in params:
-            param.grad = None
+        self._record = record = BackwardRecord(optimizer, self._loss)
+        late = record.finite.is_cuda if self.late is None else self.late
+        if late and optimizer.state and not self._scaled:
+            record.begin_to_read()
+            self._copies = [
+                *copies_of(optimizer),
+                *zip(self._statistics, self._saved)
+            ]
+        elif not record.is_finite():
+            for param in record.params:
+                param.grad = None
+
+    @torch.no_grad()
+    def _take_back(self, optimizer: Optimizer, args: tuple,
+                   kwargs: dict) -> None:
+        """Let the device undo a step if it was a bad one."""
+        for new, old in self._copies:
+            torch.where(self._record.finite, new, old, out=new)
 
     def after_train_iter(self,
                          runner: Runner,
@@ -183,29 +198,50 @@ class NonFiniteHook(Hook):
         """
         if not self._handles or not runner.optim_wrapper.should_update():
             return
+        record = self._record
         # A scaler that finds an infinity does not call the optimizer.
-        if self._finite is False or (self._finite is None and self._scaled):
-            self._after_skip(runner, outputs or {})
-        else:
-            self._consecutive = 0
+        if record is None and self._scaled:
+            record = BackwardRecord(runner.optim_wrapper.optimizer,
+                                    self._loss)
+            record.mark_bad()
+        late = bool(self._copies)
+        if record is not None:
+            record.describe = partial(
+                self._describe, runner, self._batches, outputs or {}, record)
+            record.iteration = runner.iter + 1
+            record.saved = [] if late else self._saved
         self._clear()
+        self._settle(runner)
+        self._unread = record
+        if not late or self.is_last_train_iter(runner):
+            self._settle(runner)
 
-    def _after_skip(self, runner: Runner, outputs: dict) -> None:
+    def _settle(self, runner: Runner) -> None:
+        """Look at the last step that has not been looked at."""
+        record, self._unread = self._unread, None
+        if record is None:
+            return
+        if record.is_finite():
+            self._consecutive = 0
+        else:
+            self._after_skip(runner, record)
+
+    def _after_skip(self, runner: Runner, record: BackwardRecord) -> None:
         """Restore, report, and perhaps end training, on all ranks alike."""
         self._consecutive += 1
-        ranks = all_gather_object(self._describe(runner, outputs))
+        ranks = all_gather_object(record.describe())
         persists = self._consecutive >= self.max_consecutive
         expected = self._scaled and all(x['loss_finite'] for x in ranks)
         if expected and not persists:
             return
-        if self._saved:
-            torch._foreach_copy_(self._statistics, self._saved)
+        if record.saved:
+            torch._foreach_copy_(self._statistics, record.saved)
         self.num_skipped += 1
-        text = sentence(runner.iter + 1, ranks)
+        text = sentence(record.iteration, ranks)
         if is_main_process():
             runner.logger.error(f'{text} The optimizer step is skipped.')
             write_report(
-                Path(runner.log_dir) / 'non_finite.jsonl', runner.iter + 1,
+                Path(runner.log_dir) / 'non_finite.jsonl', record.iteration,
                 ranks)
         if ranks[0]['bad_weights']:
             raise RuntimeError(
@@ -222,11 +258,12 @@ class NonFiniteHook(Hook):
                 'at the images, lower the learning rate, clip the gradients '
                 '(optim_wrapper.clip_grad), or train without --amp.')
 
-    def _describe(self, runner: Runner, outputs: dict) -> dict:
+    @staticmethod
+    def _describe(runner: Runner, batches: list, outputs: dict,
+                  record: BackwardRecord) -> dict:
         losses = {k: v.item() for k, v in outputs.items() if 'loss' in k}
-        finite = self._loss is None or bool(self._loss.isfinite())
-        return describe_step(runner.model, self._batches, losses, finite,
-                             self._bad_gradients)
+        return describe_step(runner.model, batches, losses,
+                             record.is_loss_finite(), record.bad_gradients())
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save what cannot be trained any more.
@@ -238,6 +275,7 @@ class NonFiniteHook(Hook):
         Raises:
             RuntimeError: A weight or a buffer is NaN.
         """
+        self._settle(runner)
         for name, value in checkpoint['state_dict'].items():
             if isinstance(value, Tensor) and value.isnan().any():
                 raise RuntimeError(

@@ -98,10 +98,13 @@ def _same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.parametrize('late', [False, True])
 @pytest.mark.parametrize('optimizer', ['AdamW', 'mmloc.LARS'])
 @pytest.mark.parametrize('value', [math.nan, math.inf, 99])
-def test_a_bad_step_leaves_no_trace(tmp_path, value, optimizer):
-    hook, _ = _train(tmp_path, _data(_4=value), optimizer=optimizer)
+def test_a_bad_step_leaves_no_trace(tmp_path, value, optimizer, late):
+    hook, _ = _train(
+        tmp_path, _data(_4=value), hook=_Record(late=late),
+        optimizer=optimizer)
     assert [_same(*x) for x in zip(hook.states, hook.states[1:])] == [
         False, True, False, False, False]
     good = [x for i, x in enumerate(_data()) if i not in (4, 5)]
