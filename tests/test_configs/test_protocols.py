@@ -68,8 +68,8 @@ def _instances(boxes, scores=()):
     return data
 
 
-@pytest.mark.parametrize(('suffix', 'moving'), [('', False),
-                                                ('-moving-bn', True)])
+@pytest.mark.parametrize(('suffix', 'moving'), [
+    ('', False), pytest.param('-moving-bn', True, marks=pytest.mark.slow)])
 def test_only_the_published_probe_moves_statistics(suffix, moving):
     cfg = _config(f'linear-probe_r50_8xb32-coslr-100e{suffix}_in1k')
     with DefaultScope.overwrite_default_scope('mmpretrain'):

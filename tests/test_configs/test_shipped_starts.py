@@ -114,8 +114,16 @@ OWN = [name for name in shipped_starts()
        if str(_start(name).start.fpn.load_from).startswith('work_dirs/')]
 
 
+def _quick(starts, *chosen):
+    """Starts to test, most of them in the long set only."""
+    return [pytest.param(name, marks=[] if name in chosen
+                         else [pytest.mark.slow]) for name in starts]
+
+
 @pytest.mark.parametrize('family', FAMILIES)
-@pytest.mark.parametrize('start', [*OWN, 'supervised', 'supervised_msra'])
+@pytest.mark.parametrize('start', _quick(
+    [*OWN, 'supervised', 'supervised_msra'], 'insloc_fpn', 'soco_c4',
+    'supervised'))
 def test_takes_every_tensor_of_the_start(family, start):
     model = _model(_laid(FAMILIES[family], start))
     network, _ = _pretraining(start)
@@ -147,7 +155,7 @@ def test_takes_every_tensor_of_the_start(family, start):
 
 
 @pytest.mark.parametrize('family', FAMILIES)
-@pytest.mark.parametrize('start', OWN)
+@pytest.mark.parametrize('start', _quick(OWN, 'insloc_fpn', 'soco_c4'))
 def test_sees_images_and_strides_as_pretrained(family, start):
     cfg = _laid(FAMILIES[family], start)
     network, images = _pretraining(start)

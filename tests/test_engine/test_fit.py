@@ -66,6 +66,7 @@ def split(whole):
     return model
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_backbone_to_c4_and_back(whole, split):
     image = torch.rand(1, 3, 64, 64)
