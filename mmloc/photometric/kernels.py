@@ -43,11 +43,11 @@ def jitter(img: np.ndarray, order: Sequence[int],
         if factor == NEUTRAL[operation]:
             continue
         if operation == 0:
-            _blend_constant(planes, 0, factor)
+            _blend_constant(planes, np.float32(0), factor)
         elif operation == 1:
             # Exact: the sum of integers.
-            mean = np.floor(_grey_plane(planes).mean() + 0.5)
-            _blend_constant(planes, mean, factor)
+            mean = np.floor(cv2.mean(_grey_plane(planes))[0] + 0.5)
+            _blend_constant(planes, np.float32(mean), factor)
         elif operation == 2:
             _adjust_saturation(*planes, factor)
         else:
@@ -149,15 +149,6 @@ def fill_squares(img: np.ndarray, squares: np.ndarray,
     return img
 
 
-def _blend_constant(planes: np.ndarray, base: float,
-                    factor: np.float32) -> None:
-    """Blend with one grey: a table of 256 values."""
-    base = np.float32(base)
-    values = base + factor * (np.arange(256, dtype=np.float32) - base)
-    flat = planes.reshape(len(planes), -1)
-    cv2.LUT(flat, values.clip(0, 255).astype(np.uint8), dst=flat)
-
-
 def _grey_plane(planes: np.ndarray) -> np.ndarray:
     """Pillow's grey, (H, W)."""
     grey = np.empty_like(planes[0])
@@ -176,6 +167,17 @@ def _write_grey(b: np.ndarray, g: np.ndarray, r: np.ndarray,
                 np.int32(g[y, x]) * np.int32(38470) +
                 np.int32(r[y, x]) * np.int32(19595) +
                 np.int32(32768)) >> np.int32(16)
+
+
+@compiled
+def _blend_constant(planes: np.ndarray, base: np.float32,
+                    factor: np.float32) -> None:
+    """Blend with one grey, and cut off the decimals."""
+    low, high = np.float32(0), np.float32(255)
+    values = planes.reshape(-1)
+    for i in range(len(values)):
+        value = base + factor * (np.float32(values[i]) - base)
+        values[i] = np.int32(min(max(value, low), high))
 
 
 @compiled
