@@ -11,23 +11,26 @@ from torch import distributed as torch_dist
 from torch import nn
 
 from .checkpoint_files import check_resumable, find_checkpoint, replacing
+from .hooks.runtime_info_hook import RuntimeInfoHook
 from .loops import ResumableLoop
 from .slurm import set_env_from_slurm
 
 #: The parts of mmengine that have a form in mmloc which loses nothing when a
 #: training is stopped.
 _LOOPS = ('EpochBasedTrainLoop', 'IterBasedTrainLoop')
-_HOOKS = ('CheckpointHook', )
+_HOOKS = ('CheckpointHook', 'RuntimeInfoHook')
 
 
 class Runner(MMEngineRunner):
     """mmengine's runner, for trainings that can be stopped at any moment, and
     with several processes on CPUs too.
 
-    Where a config names mmengine's loops or its ``CheckpointHook``, mmloc's
-    of the same names are taken: data and random numbers are then functions
-    of the seed and the iteration, a checkpoint says where in the data the
-    training is, and it appears under its name only when it is complete.
+    Where a config names mmengine's loops, its ``CheckpointHook`` or its
+    ``RuntimeInfoHook``, mmloc's of the same names are taken: data and random
+    numbers are then functions of the seed and the iteration, a checkpoint
+    says where in the data the training is, it appears under its name only
+    when it is complete, and losses are read from the device when they are
+    due.
 
     mmengine 0.10 selects a CUDA device in every launched process and wraps
     the model for that device; both fail on a machine without a GPU. There
@@ -183,6 +186,9 @@ class Runner(MMEngineRunner):
                 name is left as it was.
         """
         meta = dict(meta or {})
+        for hook in self.hooks:
+            if isinstance(hook, RuntimeInfoHook):
+                hook.read(self)
         if isinstance(self.train_loop, ResumableLoop):
             by_epoch = kwargs.get('by_epoch', True)
             meta['position'] = self.train_loop.position(
