@@ -20,11 +20,13 @@ def test_every_start_has_a_line():
     assert _share(one, 'vermilion') == 0 < _share(two, 'vermilion')
 
 
-def test_the_spread_is_drawn():
-    narrow, wide = (
-        draw_label_curves({'a': {10: [5 - d, 5, 5 + d], 100: [9.]}}, '', '')
-        for d in (0.1, 4))
-    assert _share(wide, 'blue') > _share(narrow, 'blue')
+def test_the_spread_is_drawn_both_ways():
+    up, down, flat = (
+        _share(draw_label_curves({'a': {10: scores, 100: [9.]}}, '', ''),
+               'blue')
+        for scores in ([1.] * 4 + [9.], [9.] * 4 + [1.], [5.] * 5))
+    for share in (up, down):
+        assert share > 1.2 * flat
 
 
 def test_nothing_is_done_yet():
