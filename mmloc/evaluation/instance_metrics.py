@@ -61,7 +61,7 @@ class CityScapesMetric(metrics.CityScapesMetric):
 
     def __init__(self, *args, **kwargs) -> None:
         # From 2 on, it needs PyPI's old `typing`, which can hide Python's own.
-        _check_installed('cityscapesscripts', '"cityscapesscripts<2"')
+        _check_installed('cityscapesscripts', "'cityscapesscripts<2'")
         super().__init__(*args, **kwargs)
 
     @_with_dropped_names
