@@ -41,7 +41,7 @@ augment = dict(
         ratios=[0.5, 0.75, 1.0, 1.5, 2.0]))
 train_pipeline = [
     dict(
-        type='MultiBranch',
+        type='mmloc.MultiBranch',
         branch_field=['query', 'key'],
         query=[
             dict(type='mmloc.PasteInstance', background=0, **paste),

@@ -82,4 +82,5 @@ class RedrawMixin:
         if news:
             metainfo['unreadable'] = news
         for data_sample in packed:
-            data_sample.set_metainfo(metainfo)
+            for key, value in metainfo.items():
+                data_sample.set_field(value, key, field_type='metainfo')

@@ -91,7 +91,7 @@ def test_published_colours(cfg):
                 saturation=0.4,
                 hue=0.1)
         ]
-        assert flip.type == 'RandomFlip'
+        assert flip.type == 'mmloc.RandomFlip'
         assert [step.prob
                 for step in (jitter, grey, blur, flip)] == [.8, .2, .5, .5]
         blur = TRANSFORMS.build(blur)

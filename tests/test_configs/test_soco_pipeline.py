@@ -62,7 +62,7 @@ def build(cfg, folder):
     'name', [FPN.format('100e'), STAR, C4.format('100e'), 'soco_r18_fpn_toy'])
 def test_boxes_enclose_the_pixels_of_their_proposal(name, tmp_path):
     cfg = load(name)
-    keep(cfg, 'RandomFlip', 'mmloc.PackRegionInputs')
+    keep(cfg, 'mmloc.RandomFlip', 'mmloc.PackRegionInputs')
     # Continuous boxes end where their pixels do.
     views_of(cfg).select.update(jitter=None, inclusive=False)
     dataset = build(cfg, tmp_path)
@@ -88,7 +88,7 @@ def test_published_views(name):
     crop, third, _ = PUBLISHED[name]
     views, select = views_of(load(name)).views, views_of(load(name)).select
     whole, = views.view1.transforms
-    assert (whole.type, whole.scale) == ('Resize', (224, 224))
+    assert (whole.type, whole.scale) == ('mmloc.Resize', (224, 224))
     sides = dict(view2=224) if third is None else dict(view2=224, view3=third)
     for view, side in sides.items():
         step, = views[view].transforms
@@ -131,7 +131,7 @@ def test_published_colours(name):
             'RandomApply': 0.8,
             'mmloc.RandomGrayscale': 0.2,
             'mmloc.GaussianBlur': 1.0 if view == 'view1' else 0.1,
-            'RandomFlip': 0.5
+            'mmloc.RandomFlip': 0.5
         }
         if view != 'view1':
             expected['mmloc.Solarize'] = 0.2

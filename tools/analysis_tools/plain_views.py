@@ -185,7 +185,7 @@ def plain_pipeline(cfg: Config) -> PlainViews | PlainComposites:
     last = cfg.train_dataloader.dataset.pipeline[-1]
     if last['type'] == 'mmloc.MultiView':
         return PlainViews(last['views'])
-    if last['type'] == 'MultiBranch':
+    if last['type'].endswith('MultiBranch'):
         return PlainComposites([last[name] for name in last['branch_field']])
     raise ValueError(
         f'The pipeline of {cfg.filename} ends in {last["type"]}, expected '

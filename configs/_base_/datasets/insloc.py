@@ -22,12 +22,12 @@ view_pipeline = [
         magnitude_range=(0.1, 2.0),
         magnitude_std='inf',
         prob=0.5),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmloc.RandomFlip', prob=0.5),
 ]
 pack = dict(type='mmloc.PackRegionInputs')
 train_pipeline = [
     dict(
-        type='MultiBranch',
+        type='mmloc.MultiBranch',
         branch_field=['query', 'key'],
         query=[
             dict(type='mmloc.PasteInstance', background=0), *view_pipeline,

@@ -7,7 +7,7 @@
 #       dataset=dict(
 #           data_root=..., ann_file=..., data_prefix=dict(img=...),
 #           pipeline=train_pipeline))
-# Crops and resizes run in Pillow; the colours have its bytes, as published.
+# The colours have the bytes of Pillow, as published.
 colours = [
     dict(
         type='RandomApply',
@@ -26,7 +26,7 @@ blur = dict(
     type='mmloc.GaussianBlur',
     magnitude_range=(0.1, 2.0),
     magnitude_std='inf')
-flip = dict(type='RandomFlip', prob=0.5)
+flip = dict(type='mmloc.RandomFlip', prob=0.5)
 pack = dict(type='mmloc.PackRegionInputs')
 # What follows the choice of boxes in the first view and in all others.
 first = [*colours, dict(blur, prob=1.0), flip, pack]
@@ -39,8 +39,9 @@ others_cutout = [
     *others[:-1],
     dict(type='mmloc.CutoutInBoxes', prob=0.5, area=(0.1, 0.3)), pack
 ]
-whole = dict(
-    type='Resize', scale=(224, 224), keep_ratio=False, backend='pillow')
+# Antialiased as in Pillow, up to one level of 255; backend='pillow' gives its
+# very pixels.
+whole = dict(type='mmloc.Resize', scale=(224, 224))
 crop = dict(type='mmloc.RandomResizedCrop', crop_ratio_range=(0.5, 1.0))
 # Boxes end at their last pixel, as published.
 select = dict(type='mmloc.SelectMatches', num=4, inclusive=True)

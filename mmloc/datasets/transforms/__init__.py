@@ -1,7 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 from .cutout import CutoutInBoxes
 from .difficult import IncludeDifficult
-from .geometric import RandomResizedCrop
+from .geometric import RandomFlip, RandomResizedCrop, Resize
 from .instances import AugmentBoxes, PackRegionInputs
 from .keys import SetKeys
 from .loading import LoadImage, UnreadableImageError
@@ -16,13 +16,13 @@ from .photometric import (
     Solarize,
 )
 from .proposals import GenerateProposals, LoadProposals
-from .views import MultiView
+from .views import MultiBranch, MultiView
 
 __all__ = [
     'AugmentBoxes', 'ColorJitter', 'CutPatch', 'CutoutInBoxes',
     'DeferPhotometric', 'GaussianBlur', 'GenerateProposals',
-    'IncludeDifficult', 'LoadImage', 'LoadProposals', 'MultiView',
-    'PackRegionInputs', 'PasteInstance', 'RandomGrayscale', 'RandomPatch',
-    'RandomResizedCrop', 'SelectMatches', 'SetKeys', 'Solarize',
-    'UnreadableImageError'
+    'IncludeDifficult', 'LoadImage', 'LoadProposals', 'MultiBranch',
+    'MultiView', 'PackRegionInputs', 'PasteInstance', 'RandomFlip',
+    'RandomGrayscale', 'RandomPatch', 'RandomResizedCrop', 'Resize',
+    'SelectMatches', 'SetKeys', 'Solarize', 'UnreadableImageError'
 ]

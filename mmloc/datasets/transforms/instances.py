@@ -1,5 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -190,3 +190,28 @@ class PackRegionInputs(PackDetInputs):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.meta_keys = (*self.meta_keys, 'view_pairs', photometric.KEY)
+
+    def transform(self, results: dict) -> dict:
+        """Pack.
+
+        Args:
+            results (dict): Result dict.
+
+        Returns:
+            dict: ``inputs``, uint8 (3, H, W), and ``data_samples``.
+        """
+        img = results['img']
+        # Neither image nor meta information: upstream copies both slowly.
+        packed = super().transform({
+            key: value
+            for key, value in results.items()
+            if key != 'img' and key not in self.meta_keys
+        })
+        for key in self.meta_keys:
+            if key in results:
+                packed['data_samples'].set_field(
+                    results[key], key, field_type='metainfo')
+        planes = np.empty((img.shape[2], *img.shape[:2]), img.dtype)
+        cv2.split(img, list(planes))
+        packed['inputs'] = torch.from_numpy(planes)
+        return packed

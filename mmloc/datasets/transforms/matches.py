@@ -175,7 +175,9 @@ class SelectMatches(BaseTransform):
             boxes[name] = normalize_boxes(raw, regions[name])
             sides = boxes[name][:, 2:] - boxes[name][:, :2]
             sides = sides * views[name]['img_shape'][1::-1]
-            lost |= empty(raw) | (sides < self.min_size).any(1)
+            lost |= empty(raw)
+            if self.min_size > 0:
+                lost |= (sides < self.min_size).any(1)
         kept = np.flatnonzero(~lost)
         if len(kept) == 0:
             return None
@@ -236,7 +238,8 @@ def _set_boxes(name: str, view: dict, drawn: list[dict]) -> None:
     """Write the boxes of all pairs into a view."""
     pairs = [i for i, pair in enumerate(drawn) if name in pair]
     boxes, ids = zip(*(drawn[i][name] for i in pairs))
-    boxes = np.concatenate(boxes) * np.tile(view['img_shape'][1::-1], 2)
+    height, width = view['img_shape'][:2]
+    boxes = np.concatenate(boxes) * (width, height, width, height)
     # mmdet's packing would ask for scores of the proposals.
     view.pop('proposals', None)
     view['gt_bboxes'] = HorizontalBoxes(

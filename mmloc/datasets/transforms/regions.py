@@ -8,6 +8,8 @@ named instead (x2 = x1 + w - 1); see :func:`last_pixels`.
 """
 import numpy as np
 
+_LAST_PIXEL = np.array([0, 0, 1, 1])
+
 
 def view_region(homography: np.ndarray, img_shape: tuple) -> np.ndarray:
     """Region of the raw image that a view shows.
@@ -26,23 +28,21 @@ def view_region(homography: np.ndarray, img_shape: tuple) -> np.ndarray:
         ValueError: The view is mirrored, rotated or sheared.
     """
     height, width = img_shape[:2]
-    scale = np.diag(homography)[:2]
-    moved = np.array(homography, dtype=np.float64)
-    moved[[0, 1], [0, 1]] = 1
-    moved[:2, 2] = 0
-    if not (scale > 0).all() or not np.array_equal(moved, np.eye(3)):
+    (x_scale, *row), (skew, y_scale, top), last = homography.tolist()
+    # Python's numbers: NumPy's overhead on nine of them would be felt.
+    if (x_scale <= 0 or y_scale <= 0 or row[0] or skew
+            or last != [0., 0., 1.]):
         raise ValueError(
             f'The homography of a view is {np.asarray(homography).tolist()}, '
             'but only crops and resizes may come before the boxes are '
             "selected; move flips and the like to 'then' of the view.")
-    corner = -np.asarray(homography, dtype=np.float64)[:2, 2] / scale
-    return np.concatenate(
-        [corner, corner + np.array([width, height]) / scale]).round(2)
+    x, y = -row[1] / x_scale, -top / y_scale
+    return np.array([x, y, x + width / x_scale, y + height / y_scale]).round(2)
 
 
 def last_pixels(boxes: np.ndarray) -> np.ndarray:
     """Corners as inclusive pixels: x2 - 1 and y2 - 1 for x2 and y2."""
-    return boxes - [0, 0, 1, 1]
+    return boxes - _LAST_PIXEL
 
 
 def intersect(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
@@ -55,15 +55,16 @@ def intersect(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: (..., 4), :func:`empty` where they do not overlap.
     """
-    return np.concatenate([
-        np.maximum(boxes[..., :2], region[:2]),
-        np.minimum(boxes[..., 2:], region[2:])
-    ], -1)
+    parts = np.array(boxes)
+    np.maximum(parts[..., :2], region[:2], out=parts[..., :2])
+    np.minimum(parts[..., 2:], region[2:], out=parts[..., 2:])
+    return parts
 
 
 def empty(boxes: np.ndarray) -> np.ndarray:
     """Whether boxes have no width or no height, (...)."""
-    return (boxes[..., :2] >= boxes[..., 2:]).any(-1)
+    return ((boxes[..., 0] >= boxes[..., 2])
+            | (boxes[..., 1] >= boxes[..., 3]))
 
 
 def jitter_boxes(boxes: np.ndarray,
@@ -98,5 +99,5 @@ def normalize_boxes(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: (n, 4), 0 to 1 inside the region.
     """
-    origin, end = np.split(region, 2)
-    return (boxes - np.tile(origin, 2)) / np.tile(end - origin, 2)
+    origin = region[[0, 1, 0, 1]]
+    return (boxes - origin) / (region[[2, 3, 2, 3]] - origin)

@@ -3,8 +3,37 @@ import copy
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
+from mmdet.datasets.transforms import MultiBranch as MMDetMultiBranch
 
 from mmloc.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class MultiBranch(MMDetMultiBranch):
+    """mmdet's ``MultiBranch`` without a copy of all pixels for each branch.
+
+    Transforms must not write into any ``img``, which those of mmdet,
+    mmpretrain and mmloc do not do.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Run every branch on a copy of the sample.
+
+        Args:
+            results (dict): Result dict.
+
+        Returns:
+            dict or None: Each key of the branches' results, a dict by
+            branch; None if a branch gives the sample up.
+        """
+        packed: dict = {}
+        for name, pipeline in self.branch_pipelines.items():
+            branch = pipeline(fork(results))
+            if branch is None:
+                return None
+            for key, value in branch.items():
+                packed.setdefault(key, {})[name] = value
+        return packed
 
 
 @TRANSFORMS.register_module()
@@ -121,7 +150,7 @@ class MultiView(BaseTransform):
         """Run the geometric transforms of every view."""
         views: dict = {}
         for name, geometry in self.geometry.items():
-            view = _fork(views.get(self.sources[name], results))
+            view = fork(views.get(self.sources[name], results))
             # In float64, or the errors of the float32 factors add up.
             view.setdefault('homography_matrix', np.eye(3))
             views[name] = geometry(view)
@@ -135,10 +164,33 @@ class MultiView(BaseTransform):
                 f'then={self.then}, max_tries={self.max_tries})')
 
 
-def _fork(results: dict) -> dict:
-    """Copy a result dict except for the pixels, which nobody writes to."""
-    img = results['img']
-    return copy.deepcopy(results, {id(img): img})
+def fork(results: dict) -> dict:
+    """Copy a result dict, also within lists and dicts, but for the pixels.
+
+    Args:
+        results (dict): Result dict; what ``img`` names at any depth is
+            shared with the copy, since no transform writes to it.
+
+    Returns:
+        dict: The copy.
+    """
+    return {
+        key: value if key == 'img' else _copy(value)
+        for key, value in results.items()
+    }
+
+
+def _copy(value):
+    # The usual kinds by hand: deepcopy takes ten times as long.
+    if isinstance(value, (str, int, float, tuple, type(None))):
+        return value
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, dict):
+        return fork(value)
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    return copy.deepcopy(value)
 
 
 def _sources_first(views: dict) -> dict:

@@ -4,12 +4,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from mmdet.datasets.transforms import Resize
+from mmdet.datasets.transforms import RandomFlip as MMDetFlip
 from mmdet.structures.bbox import HorizontalBoxes
 from PIL import Image
 from torchvision.transforms import InterpolationMode, functional
 
-from mmloc.datasets.transforms import RandomResizedCrop
+from mmloc.datasets.transforms import RandomFlip, RandomResizedCrop, Resize
 
 
 def sample(*boxes):
@@ -20,23 +20,51 @@ def sample(*boxes):
         gt_bboxes_labels=np.arange(1, 1 + len(boxes)))
 
 
-def test_pixels_are_those_of_torchvision():
-    """For the crop, and for the whole image as the configs resize it."""
-    crop = RandomResizedCrop(48, crop_ratio_range=(.2, 1))
+@pytest.mark.parametrize(('backend', 'most', 'mean'), [('pillow', 0, 0),
+                                                       ('torch', 1, .05)])
+def test_pixels_are_those_of_torchvision_in_pillow(backend, most, mean):
+    """For crops, and for the whole image as the configs resize it."""
+    crop = RandomResizedCrop(48, crop_ratio_range=(.2, 1), backend=backend)
+    whole = Resize((48, 48), backend=backend)
+    img = Image.fromarray(sample()['img'][..., ::-1].copy())
     for seed in range(5):
-        img = Image.fromarray(sample()['img'][..., ::-1].copy())
         np.random.seed(seed)
         params = crop.rand_crop_params(sample()['img'])
-        expected = functional.resized_crop(
-            img, *params, (48, 48), InterpolationMode.BILINEAR)
         np.random.seed(seed)
-        ours = crop(sample())['img']
-        np.testing.assert_array_equal(ours[..., ::-1], np.asarray(expected))
-    ours = Resize((48, 48), keep_ratio=False, backend='pillow')(sample())
-    np.testing.assert_array_equal(
-        ours['img'][..., ::-1],
-        np.asarray(
-            functional.resize(img, (48, 48), InterpolationMode.BILINEAR)))
+        ours = crop(sample())['img'], whole(sample())['img']
+        expected = (functional.resized_crop(img, *params, (48, 48),
+                                            InterpolationMode.BILINEAR),
+                    functional.resize(img, (48, 48),
+                                      InterpolationMode.BILINEAR))
+        for one, other in zip(ours, expected):
+            error = one[..., ::-1].astype(int) - np.asarray(other)
+            assert abs(error).max() <= most
+            # Nor is it lighter or darker on the whole.
+            assert abs(error.mean()) <= mean
+
+
+def test_keeps_the_ratio():
+    results = Resize((60, 60), keep_ratio=True)(sample())
+    assert results['img'].shape == (45, 60, 3)
+    assert results['scale_factor'] == (.6, .6)
+
+
+@pytest.mark.parametrize('kwargs', [
+    dict(prob=.5),
+    dict(prob=.7, direction=['horizontal', 'vertical', 'diagonal']),
+    dict(prob=[.2, .5], direction=['vertical', 'horizontal']),
+])
+def test_flips_are_those_of_mmdet(kwargs):
+    for seed in range(12):
+        flipped = []
+        for kind in (RandomFlip, MMDetFlip):
+            np.random.seed(seed)
+            flipped.append(kind(**kwargs)(sample([10., 20., 30., 60.])))
+        ours, theirs = flipped
+        np.testing.assert_array_equal(ours['img'], theirs['img'])
+        assert ours['img'].flags.c_contiguous
+        assert ours['flip_direction'] == theirs['flip_direction']
+        assert (ours['gt_bboxes'].tensor == theirs['gt_bboxes'].tensor).all()
 
 
 def test_boxes_and_homography_follow():

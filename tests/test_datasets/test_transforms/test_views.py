@@ -3,10 +3,13 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import RandomFlip, Resize
+from mmdet.structures.bbox import HorizontalBoxes
 
 from mmloc.datasets.transforms import (
+    MultiBranch,
     MultiView,
     PackRegionInputs,
     RandomResizedCrop,
@@ -168,6 +171,31 @@ def test_built_from_transforms():
         view2=dict(then=[PackRegionInputs()]))
     packed = build(views, PAIRS[:1])(sample())
     assert packed['inputs']['view2'].shape == (3, 80, 100)
+
+
+def test_branches_share_pixels_and_nothing_else():
+    class Note(BaseTransform):
+
+        def transform(self, results):
+            other, = results['others']
+            seen.append(other['img'])
+            other['box'] += 1
+            results['gt_bboxes'].translate_([1, 0])
+            return dict(inputs=other['box'][0],
+                        data_samples=results['gt_bboxes'].tensor[0, 0])
+
+    seen, given = [], dict(
+        sample(), others=[dict(img=np.ones(3), box=np.zeros(4))],
+        gt_bboxes=HorizontalBoxes(torch.zeros(1, 4)))
+    branch = MultiBranch(['a', 'b'], a=[Note()], b=[Note()])
+    assert branch(given) == dict(
+        inputs=dict(a=1, b=1), data_samples=dict(a=1, b=1))
+    assert all(img is given['others'][0]['img'] for img in seen)
+    assert not given['others'][0]['box'].any()
+    given['others'] = []
+    branch.branch_pipelines['b'] = lambda results: None
+    branch.branch_pipelines['a'] = lambda results: dict(inputs=1)
+    assert branch(given) is None
 
 
 @pytest.mark.parametrize(('kwargs', 'match'), [
