@@ -12,7 +12,7 @@ memory). Here: not run.
 _base_ = './soco_r50_fpn_16xb128-coslr-100e_in1k.py'
 
 # One proposal file for each folder.
-load_image, load_proposals, multi_view = _base_.train_pipeline
+load_image, load_proposals, *views = _base_.train_pipeline
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
@@ -26,7 +26,7 @@ train_dataloader = dict(
                     load_image,
                     dict(
                         load_proposals,
-                        proposal_file='data/coco/train2017.mmprop'), multi_view
+                        proposal_file='data/coco/train2017.mmprop'), *views
                 ]),
             dict(
                 type='mmloc.UnlabeledImageDataset',
@@ -37,6 +37,6 @@ train_dataloader = dict(
                     dict(
                         load_proposals,
                         proposal_file='data/coco/unlabeled2017.mmprop'),
-                    multi_view
+                    *views
                 ])
         ]))

@@ -12,7 +12,7 @@ not run.
 """
 _base_ = './soco_r50_fpn_16xb128-coslr-100e_in1k.py'
 
-load_image, load_proposals, multi_view = _base_.train_pipeline
+load_image, load_proposals, *views = _base_.train_pipeline
 train_dataloader = dict(
     batch_size=64,
     dataset=dict(
@@ -24,7 +24,7 @@ train_dataloader = dict(
             dict(
                 type='mmloc.GenerateProposals',
                 cache_dir='data/proposal_cache',
-                on_empty='whole_image'), multi_view
+                on_empty='whole_image'), *views
         ]))
 # 1.0 x 64 / 256
 optim_wrapper = dict(optimizer=dict(lr=0.25))

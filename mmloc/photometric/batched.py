@@ -20,13 +20,13 @@ def augment(images: Tensor, vectors: np.ndarray) -> Tensor:
     """Carry out the changes that the loader has drawn.
 
     Args:
-        images (Tensor): uint8 (N, 3, H, W), BGR.
+        images (Tensor): (N, 3, H, W), BGR, whole numbers from 0 to 255.
         vectors (np.ndarray): float32 (N, P), see :func:`.unchanged`.
 
     Returns:
         Tensor: float32 (N, 3, H, W), whole numbers from 0 to 255.
     """
-    x = images.float()
+    x = images.to(torch.float32, copy=True)
     order, factors = np.split(vectors[:, STAGES['jitter']], 2, axis=1)
     if (factors != kernels.NEUTRAL).any():
         x = jitter(x, order.astype(int), factors)

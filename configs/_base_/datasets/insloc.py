@@ -54,5 +54,10 @@ train_dataloader = dict(
             type='mmloc.UnlabeledImageDataset',
             data_root='data/imagenet',
             data_prefix=dict(img='train'),
-            pipeline=[dict(type='mmloc.LoadImage')]),
+            pipeline=[
+                dict(type='mmloc.LoadImage'),
+                # Colours and blur are drawn here and carried out in the data
+                # preprocessor, to the same bytes; enabled=False does it here.
+                dict(type='mmloc.DeferPhotometric')
+            ]),
         pipeline=train_pipeline))

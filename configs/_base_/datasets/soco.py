@@ -54,6 +54,9 @@ train_pipeline = [
         proposal_file='data/imagenet/train.mmprop',
         # An image without proposals is one object, as published.
         on_empty='whole_image'),
+    # Colours, blur, solarisation and cutout are drawn here and carried out in
+    # the data preprocessor, to the same bytes; enabled=False does it here.
+    dict(type='mmloc.DeferPhotometric'),
     dict(
         type='mmloc.MultiView',
         views=dict(

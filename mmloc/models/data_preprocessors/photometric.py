@@ -78,9 +78,9 @@ class PhotometricDataPreprocessor(DetDataPreprocessor, _WholeBatch):
         **kwargs: Of mmdet's ``DetDataPreprocessor``.
 
     Raises:
-        TypeError: The images to be changed are not uint8.
-        ValueError: They are not of one size, only some of them have draws,
-            or the order of the pipeline does not allow to put these off.
+        ValueError: The images to be changed are not of one size, only some
+            of them have draws, or the order of the pipeline does not allow to
+            put these off.
     """
 
     def __init__(self, *args, non_blocking: bool = True, **kwargs) -> None:
@@ -91,21 +91,15 @@ def augment(images: Tensor, vectors: np.ndarray) -> Tensor:
     """Carry out drawn changes by what is fastest on the device.
 
     Args:
-        images (Tensor): uint8 (N, 3, H, W), BGR.
+        images (Tensor): (N, 3, H, W), BGR, whole numbers from 0 to 255.
         vectors (np.ndarray): float32 (N, P), see
             :func:`mmloc.photometric.unchanged`.
 
     Returns:
-        Tensor: (N, 3, H, W), whole numbers from 0 to 255; uint8 on the CPU,
-        float32 on other devices.
-
-    Raises:
-        TypeError: The images are not uint8.
+        Tensor: (N, 3, H, W), whole numbers from 0 to 255; uint8 where bytes
+        were given on the CPU, otherwise float32.
     """
-    if images.dtype != torch.uint8:
-        raise TypeError(f'The images are {images.dtype}, expected uint8 as '
-                        'loaded; normalise them in the data preprocessor.')
-    if images.device.type != 'cpu':
+    if images.device.type != 'cpu' or images.dtype != torch.uint8:
         return batched.augment(images, vectors)
     out = torch.empty_like(images)
     for image, vector, target in zip(images.numpy(), vectors, out.numpy()):
