@@ -66,7 +66,7 @@ def test_boxes_without_area(image, boxes, words):
 
 
 def test_images_without_boxes_of_their_own(image):
-    with pytest.raises(ValueError, match='1 arrays of boxes .* 2 images'):
+    with pytest.raises(ValueError, match=r'1 arrays of boxes .* 2 images'):
         extract_box_features(make_network(), [image, image], [[BOX]])
 
 

@@ -9,7 +9,7 @@ from tests.test_models.test_probes.tiny import BACKBONE, PREPROCESSOR
 @pytest.fixture
 def config(tmp_path):
     file = tmp_path / 'tiny.py'
-    file.write_text(f'''
+    file.write_text(f"""
 default_scope = 'mmdet'
 start_family = 'dense'
 load_from = None
@@ -17,17 +17,17 @@ model = dict(
     type='mmloc.BoxFeatureExtractor',
     data_preprocessor={PREPROCESSOR},
     backbone={BACKBONE})
-''')
+""")
     return str(file)
 
 
 @pytest.fixture
 def start(tmp_path):
     file = tmp_path / 'zeros.py'
-    file.write_text('''
+    file.write_text("""
 start = dict(name='zeros', dense=dict(model=dict(backbone=dict(
     init_cfg=dict(type='Constant', layer='Conv2d', val=0.)))))
-''')
+""")
     return str(file)
 
 
