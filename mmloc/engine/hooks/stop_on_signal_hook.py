@@ -33,7 +33,9 @@ class StopOnSignalHook(Hook):
 
     The workers of the data loader ignore the signals unless the training
     itself sends them, so that a signal to a whole process group or Slurm
-    step does not take the data from the last iteration.
+    step does not take the data from the last iteration. Other processes that
+    are forked meanwhile, such as the pool of VOC's evaluation, end by SIGTERM
+    as always.
 
     Args:
         signals (Sequence[str]): Names of the signals. Defaults to
@@ -74,6 +76,8 @@ class StopOnSignalHook(Hook):
             runner.logger.warning('Signals do not stop this training: it runs '
                                   'in a thread, which cannot catch them.')
             return
+        self._pid = os.getpid()
+        _heard.update(self.signals)
         self._former = {x: signal.signal(x, self._note) for x in self.signals}
         for loop in (runner.train_loop, runner.val_loop):
             loader = getattr(loop, 'dataloader', None)
@@ -134,11 +138,17 @@ class StopOnSignalHook(Hook):
         if self._vote is not None:
             self._vote[1].wait()
             self._vote = None
+        _heard.clear()
         for number, handler in vars(self).pop('_former', {}).items():
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: Any) -> None:
-        self._received = number
+        if os.getpid() == self._pid:
+            self._received = number
+        elif number == signal.SIGTERM:
+            # Forked with this handler; its parent would wait for ever.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def _reason(self) -> str:
         if self._received is None:
@@ -165,6 +175,23 @@ class StopOnSignalHook(Hook):
         return answer
 
 
+#: Signals that a hook listens to. What is sent to a process while it is
+#: being forked comes once it has been: Python would drop it.
+_heard: set[int] = set()
+
+
+def _hold() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _heard)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _heard)
+
+
+os.register_at_fork(
+    before=_hold, after_in_parent=_release, after_in_child=_release)
+
+
 def _outlook(loop: BaseLoop) -> str:
     """Say what ``--resume`` will do."""
     if getattr(loop, 'resumable', False) or isinstance(
@@ -180,6 +207,7 @@ def _outlook(loop: BaseLoop) -> str:
 def _shield(worker_id: int, signals: Sequence[int],
             then: Callable | None) -> None:
     """Keep signals from a worker, except those of its parent."""
+    _heard.clear()
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     threading.Thread(target=_obey, args=(signals, ), daemon=True).start()
     if then is not None:

@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import multiprocessing
 import os
 import signal
 import threading
@@ -218,6 +219,30 @@ def test_a_stuck_worker_can_be_ended(tmp_path):
     worker.terminate()
     worker.join(60)
     assert worker.exitcode == 0
+
+
+class Forking(Nothing):
+    """A validation that forks a process and ends it, as a pool does."""
+
+    def compute_metrics(self, results):
+        process = multiprocessing.get_context('fork').Process(
+            target=time.sleep, args=(1000, ))
+        process.start()
+        process.terminate()
+        process.join(60)
+        process.kill()
+        assert process.exitcode == -signal.SIGTERM
+        return dict(ended=1)
+
+
+def test_a_forked_evaluation_can_be_ended(tmp_path):
+    runner = make(tmp_path, others=dict(
+        val_cfg={}, val_dataloader=dict(
+            batch_size=4, num_workers=0, dataset=Signalling(),
+            sampler=dict(type='DefaultSampler', shuffle=False)),
+        val_evaluator=Evaluator(Forking())))
+    runner.train()
+    assert runner.message_hub.get_scalar('val/ended').current() == 1
 
 
 def test_a_thread_trains_without_signals(tmp_path):
