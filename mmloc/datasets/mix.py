@@ -8,6 +8,7 @@ from mmengine.dataset import BaseDataset, Compose, force_full_init
 from mmloc.registry import DATASETS
 
 from .redraw import RedrawMixin
+from .resized_images import ResizedImages
 
 
 @DATASETS.register_module()
@@ -35,6 +36,14 @@ class MixImagesDataset(RedrawMixin):
         exclude_foreground (bool): Whether the drawn images must differ from
             the foreground image. InsLoc's published code draws from the whole
             list. Defaults to False.
+        background_cache (dict, optional): ``path`` and perhaps ``size``
+            (width and height, by default 256 x 256) of
+            :class:`.ResizedImages`: the backgrounds are kept in this file at
+            the size of the canvas, so that from the second time on nothing
+            has to be decoded for them. The pixels are the same. It takes
+            0.2 MB for each image of the set (236 GiB for ImageNet, 22 GiB
+            for COCO). The inner pipeline must not draw anything. Defaults to
+            None.
         max_refetch (int): How often another index is drawn, when the pipeline
             returns None or when the foreground has to be excluded, before
             giving up. Defaults to 15.
@@ -54,6 +63,7 @@ class MixImagesDataset(RedrawMixin):
                  num_backgrounds: int = 2,
                  num_foregrounds: int | tuple[int, int] = 1,
                  exclude_foreground: bool = False,
+                 background_cache: dict | None = None,
                  max_refetch: int = 15,
                  lazy_init: bool = False) -> None:
         if isinstance(dataset, dict):
@@ -75,7 +85,9 @@ class MixImagesDataset(RedrawMixin):
         self.num_backgrounds = num_backgrounds
         self.num_foregrounds = tuple(num_foregrounds)
         self.exclude_foreground = exclude_foreground
+        self.background_cache = background_cache
         self.max_refetch = max_refetch
+        self._resized: ResizedImages | None = None
         self._metainfo = dataset.metainfo
         self._fully_initialized = False
         if not lazy_init:
@@ -95,6 +107,9 @@ class MixImagesDataset(RedrawMixin):
             raise ValueError(
                 'exclude_foreground=True needs at least 2 images, but the '
                 'source holds 1; add images or set it to False.')
+        if self.background_cache:
+            self._resized = ResizedImages(
+                num=len(self.dataset), **self.background_cache)
         self._fully_initialized = True
 
     @force_full_init
@@ -127,16 +142,33 @@ class MixImagesDataset(RedrawMixin):
         low, high = self.num_foregrounds
         count = np.random.randint(low, high + 1)
         results['foregrounds'] = [dict(img=results['img'])][:count]
-        results['foregrounds'] += self._draw(count - 1, foreground)
-        results['backgrounds'] = self._draw(self.num_backgrounds, foreground)
+        results['foregrounds'] += self._draw(count - 1, foreground,
+                                             self.dataset.__getitem__)
+        results['backgrounds'] = self._draw(self.num_backgrounds, foreground,
+                                            self._background)
         return results
 
-    def _draw(self, num: int, foreground: dict) -> list[dict]:
+    def _background(self, idx: int) -> dict:
+        """Load an image, or take it out of the cache."""
+        if self._resized is None:
+            return self.dataset[idx]
+        info = self.dataset.get_data_info(idx)
+        name = info.get('img_name', info['img_path'])
+        img = self._resized.get(idx, name)
+        if img is not None:
+            return dict(info, img=img, resized=True)
+        results = self.dataset[idx]
+        if results['img_path'] == info['img_path']:
+            self._resized.put(idx, name, results['img'])
+        return results
+
+    def _draw(self, num: int, foreground: dict,
+              load: Callable[[int], dict]) -> list[dict]:
         """Draw inner samples, none of them ``foreground`` if excluded."""
         drawn: list[dict] = []
         misses = 0
         while len(drawn) < num:
-            results = self.dataset[self._draw_index(foreground['idx'])]
+            results = load(self._draw_index(foreground['idx']))
             if not self.exclude_foreground or (results['img_path'] !=
                                                foreground['path']):
                 drawn.append(results)

@@ -134,9 +134,7 @@ class PasteInstance(BaseTransform):
                 f'PasteInstance asks for background {self.background}, but '
                 f'the sample has {len(backgrounds)}; set num_backgrounds of '
                 'MixImagesDataset to the number of views.')
-        img = mmcv.imresize(backgrounds[self.background]['img'], self.canvas)
-        if np.shares_memory(img, backgrounds[self.background]['img']):
-            img = img.copy()
+        img = self._make_canvas(backgrounds[self.background])
         boxes = [
             self._paste(img, foreground['img'])
             for foreground in results['foregrounds']
@@ -147,6 +145,17 @@ class PasteInstance(BaseTransform):
             torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
         results['gt_bboxes_labels'] = np.arange(len(boxes), dtype=np.int64)
         return results
+
+    def _make_canvas(self, background: dict) -> np.ndarray:
+        """A background at the size of the canvas, to be written to."""
+        img = background['img']
+        if background.get('resized') and img.shape[1::-1] != self.canvas:
+            raise ValueError(
+                f'The background cache holds images of {img.shape[1]} x '
+                f'{img.shape[0]} pixels, but the canvas has {self.canvas[0]} '
+                f'x {self.canvas[1]}; set background_cache.size to that.')
+        resized = mmcv.imresize(img, self.canvas)
+        return resized.copy() if np.shares_memory(resized, img) else resized
 
     def _paste(self, canvas: np.ndarray, foreground: np.ndarray) -> tuple:
         """Lay a crop of the foreground over the canvas; return its box."""
