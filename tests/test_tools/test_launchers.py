@@ -50,6 +50,8 @@ def test_torchrun_gets_machines_and_flags(script, args, echo, tmp_path):
             '--master_port=1234', '--nproc_per_node=4'} <= set(words)
     program = TOOLS / script.removeprefix('dist_').replace('.sh', '.py')
     start = words.index(str(program))
+    # Or --start would be torchrun's --start-method, abbreviated.
+    assert words[start - 1] == '--'
     assert words[start + 1:] == [
         *args, '--launcher', 'pytorch', '--cfg-options', 'a=[1, 2]'
     ]
