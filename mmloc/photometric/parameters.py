@@ -63,7 +63,8 @@ def change(results: dict, stage: str, values: Sequence[float]) -> dict:
     if vector[0] and view[:2] != tuple(vector[1:3]):
         raise ValueError(_MOVED)
     size = STAGES[stage].start + len(values)
-    vector = np.resize(vector, max(size, len(vector)))
+    vector = np.concatenate(
+        [vector, np.zeros(max(size - len(vector), 0), np.float32)])
     vector[:4] = number, *view
     vector[STAGES[stage].start:size] = values
     results[KEY] = vector
