@@ -124,6 +124,9 @@ def _train(monkeypatch, name, options):
     config = f'out/{name}.py'
     cfg = load_config(config)
     cfg.merge_from_dict(options)
+    for hook in cfg.custom_hooks:
+        if hook.type == 'mmloc.PreciseBNHook':
+            hook.num_iters = 2
     cfg.dump(f'out/small_{name}.py')
     monkeypatch.setattr(sys, 'argv', [
         'train.py', f'out/small_{name}.py', '--work-dir', f'out/{name}'])
