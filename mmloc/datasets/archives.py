@@ -87,7 +87,7 @@ def open_archive(path: str) -> ArchiveIndex:
 
 # As many as there may be shards: an index costs an open file.
 @lru_cache(maxsize=512)
-def _index(path: str, mtime: int, size: int) -> ArchiveIndex:
+def _index(path: str, *stamp: int) -> ArchiveIndex:
     return _kind(path)(path)
 
 

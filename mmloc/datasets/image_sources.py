@@ -9,7 +9,6 @@ import json
 import os
 import os.path as osp
 import re
-import time
 from collections.abc import Iterable
 
 from mmengine import fileio
@@ -40,9 +39,6 @@ _PATH_WITH_SUFFIX = re.compile(
 _HIDDEN = re.compile(r'\.(?!\.?$)|__MACOSX$')
 #: How many files ``check_exists='sample'`` looks at.
 _NUM_SAMPLED = 64
-#: A folder that changed so shortly before it was read, in ns, may change
-#: again without another time of change.
-_SETTLED = 2 * 10**9
 
 
 def read_images(ann_file: str, img_prefix: str,
@@ -78,11 +74,12 @@ def read_images(ann_file: str, img_prefix: str,
             'data_root or data_prefix to read a folder of images.')
     suffix = osp.splitext(ann_file)[1].lower()
     readers = {'.txt': _read_txt, '.json': _read_coco}
-    if suffix not in readers and not _is_archive_name(ann_file):
+    if suffix not in readers and ('://' in ann_file
+                                  or not _is_archive_name(ann_file)):
         raise ValueError(
             f'ann_file {ann_file!r} ends in {suffix!r}, expected a .txt list, '
-            "a COCO .json, a .zip, a .tar or a .lmdb ('' reads a folder of "
-            'images).')
+            "a COCO .json, or on a disk a .zip, a .tar or a .lmdb ('' "
+            'reads a folder of images).')
     if not fileio.exists(ann_file, backend_args=backend_args):
         raise FileNotFoundError(
             f'The image list {ann_file!r} does not exist: '
@@ -152,21 +149,21 @@ def _read_folder(folder: str,
             f'The image folder {folder!r} does not exist or is no folder: '
             f'{_nearest_folder(folder)}; check data_root and data_prefix.')
     cache = IndexCache('folder', folder)
-    arrays = cache.load(lambda stamp: _folder_times(
-        folder, [name for name, _ in stamp]) == stamp)
+    arrays = cache.load(lambda stamp: _folder_stamps(
+        folder, [row[0] for row in stamp]) == stamp)
     if arrays is not None:
         return ImageTable.from_arrays(folder, arrays)
-    start = time.time_ns()
-    folders, names = _walk(folder)
+    stamp, names = _walk(folder)
     table = ImageTable.of(folder, _some(sorted(names), folder))
-    if max(changed for _, changed in folders) < start - _SETTLED:
-        cache.save(folders, table.arrays())
+    cache.save(stamp, table.arrays())
     return table
 
 
 def _walk(folder: str) -> tuple[list[list], list[str]]:
-    """Folders with their times of change, and images, by relative paths."""
-    folders, names, seen = [], [], set()
+    """Folders with their stamps, and images, by relative paths."""
+    # The stamp of a folder comes first: one that changes while it is being
+    # read has another one later.
+    stamps, names, seen = _folder_stamps(folder, ['.']), [], set()
     for root, dirs, files in os.walk(folder, followlinks=True):
         # Two links to each other would be walked for ever.
         real = osp.realpath(root)
@@ -176,24 +173,24 @@ def _walk(folder: str) -> tuple[list[list], list[str]]:
         seen.add(real)
         dirs[:] = sorted(d for d in dirs if not d.startswith('.'))
         start = osp.relpath(root, folder)
-        folders += _folder_times(folder, [start])
         start = '' if start == '.' else start + os.sep
+        stamps += _folder_stamps(folder, [start + name for name in dirs])
         names += [
             start + name for name in sorted(files)
             if name.lower().endswith(IMG_SUFFIXES) and name[0] != '.'
         ]
-    return folders, names
+    return stamps, names
 
 
-def _folder_times(folder: str, names: list[str]) -> list[list]:
-    """Folders with their times of change in ns, -1 for what is gone."""
-    times = []
+def _folder_stamps(folder: str, names: list[str]) -> list[list]:
+    """Folders with their stamps, -1 for what is gone."""
+    stamps = []
     for name in names:
         try:
-            times.append([name, os.stat(osp.join(folder, name)).st_mtime_ns])
+            stamps.append([name, *file_stamp(osp.join(folder, name))])
         except OSError:
-            times.append([name, -1])
-    return times
+            stamps.append([name, -1, -1])
+    return stamps
 
 
 def _walk_remote(folder: str, backend_args: dict | None) -> Iterable[str]:
@@ -227,8 +224,8 @@ def _read_archives(source: str, prefix: str) -> ImageTable:
     else:
         path, folder = split_archive_path(source)
         paths = [path]
-    stamp = [[path, *file_stamp(data_file(path))] for path in paths]
     cache = IndexCache('archives', source)
+    stamp = [[path, *file_stamp(data_file(path))] for path in paths]
     arrays = cache.load(stamp.__eq__)
     if arrays is not None:
         return ImageTable.from_arrays(prefix, arrays)
@@ -275,7 +272,7 @@ def _read_list(reader, ann_file: str, prefix: str,
     """Read a list, or what was kept of it."""
     local = backend_args is None and '://' not in ann_file
     cache = IndexCache(reader.__name__, ann_file)
-    stamp = file_stamp(ann_file) if local else None
+    stamp = [['', *file_stamp(ann_file)]] if local else None
     arrays = cache.load(stamp.__eq__) if local else None
     if arrays is None:
         table = ImageTable.of('', *reader(ann_file, backend_args))

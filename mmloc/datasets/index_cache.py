@@ -6,6 +6,7 @@ import logging
 import os
 import os.path as osp
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -15,17 +16,24 @@ from mmengine.logging import print_log
 from mmloc.utils.files import atomic_write
 
 #: Counts up whenever what is stored, or how it is made, changes.
-_VERSION = 1
+_VERSION = 2
 #: Shorter lists are read faster than they are found.
 MIN_ROWS = 50000
+#: What changed so shortly before it was read, in ns, may change again without
+#: another time of change.
+_SETTLED = 2 * 10**9
+#: Arrays that others took the place of may be mapped by a training, perhaps
+#: through a network file system, where removing them would kill it.
+_KEPT_SECONDS = 30 * 86400
 
 
 class IndexCache:
     """The arrays that describe one source, on disk.
 
     They lie in ``image_lists`` of the folder that the environment variable
-    ``MMLOC_CACHE`` names, by default ``~/.cache/mmloc``, which may be deleted
-    at any time. All processes of a machine share what they map from it.
+    ``MMLOC_CACHE`` names, by default ``mmloc`` in ``$XDG_CACHE_HOME`` or
+    ``~/.cache``, which may be deleted at any time. All processes of a machine
+    share what they map from it.
 
     Args:
         kind (str): What the arrays say, such as ``'folder'``.
@@ -36,11 +44,13 @@ class IndexCache:
         text = json.dumps([_VERSION, kind, osp.abspath(source)])
         digest = hashlib.blake2b(text.encode('utf-8', 'surrogateescape'),
                                  digest_size=12).hexdigest()
-        root = os.environ.get('MMLOC_CACHE') or '~/.cache/mmloc'
+        root = os.environ.get('MMLOC_CACHE') or osp.join(
+            os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'mmloc')
         self._folder = osp.join(osp.expanduser(root), 'image_lists')
         self._start = osp.join(self._folder, digest)
+        self._settled = time.time_ns() - _SETTLED
 
-    def load(self, is_current: Callable[[list], bool]
+    def load(self, is_current: Callable[[list[list]], bool]
              ) -> dict[str, np.ndarray] | None:
         """Map the arrays, if they are there and still true.
 
@@ -53,7 +63,7 @@ class IndexCache:
             be made.
         """
         # Another process may replace them at this moment.
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(OSError, ValueError, KeyError, EOFError):
             with open(f'{self._start}.json', encoding='utf-8') as file:
                 content = json.load(file)
             if is_current(content['stamp']):
@@ -64,21 +74,31 @@ class IndexCache:
                 }
         return None
 
-    def save(self, stamp: list, arrays: dict[str, np.ndarray],
+    def save(self, stamp: list[list], arrays: dict[str, np.ndarray],
              min_rows: int | None = None) -> None:
         """Keep arrays that are worth it.
 
+        A source that has changed just before it was read is not settled, and
+        not kept. Of the ranks of a machine the first one saves.
+
         Args:
-            stamp (list): What tells whether the source has changed, for json.
+            stamp (list[list]): What tells whether the source has changed: a
+                row for each file and folder, its name and then its
+                :func:`file_stamp`, taken before it was read.
             arrays (dict[str, np.ndarray]): The arrays by name; ``ends`` has
                 a row for each image.
             min_rows (int, optional): How many rows are worth it. Defaults to
                 None, for ``MIN_ROWS``.
         """
-        if len(arrays['ends']) < (MIN_ROWS if min_rows is None else min_rows):
+        if (len(arrays['ends']) < (MIN_ROWS if min_rows is None else min_rows)
+                or max(row[2] for row in stamp) > self._settled
+                or os.environ.get('LOCAL_RANK', '0') != '0'
+                or self.load(stamp.__eq__) is not None):
             return
         token = secrets.token_hex(4)
         try:
+            if self._folder.startswith('~'):
+                raise RuntimeError('this user has no home')
             for name, array in arrays.items():
                 with atomic_write(f'{self._start}-{token}-{name}.npy') as file:
                     np.save(file, array)
@@ -99,14 +119,17 @@ class IndexCache:
         start = osp.basename(self._start) + '-'
         for name in os.listdir(self._folder):
             if name.startswith(start) and token not in name:
+                path = osp.join(self._folder, name)
                 with suppress(OSError):
-                    os.unlink(osp.join(self._folder, name))
+                    if time.time() - os.stat(path).st_mtime > _KEPT_SECONDS:
+                        os.unlink(path)
 
 
 def to_pickle(array: np.ndarray | None) -> np.ndarray | str | None:
     """Replace an array that is mapped from a file by the file's path.
 
-    Spawned workers then map it as well, in place of getting a copy.
+    Spawned workers then map it as well, in place of getting a copy, which
+    they get only if the file has been deleted.
 
     Args:
         array (np.ndarray, optional): Any array.
@@ -114,7 +137,9 @@ def to_pickle(array: np.ndarray | None) -> np.ndarray | str | None:
     Returns:
         np.ndarray or str, optional: For :func:`from_pickle`.
     """
-    return array.filename if isinstance(array, np.memmap) else array
+    if isinstance(array, np.memmap):
+        return array.filename if osp.exists(array.filename) else array.copy()
+    return array
 
 
 def from_pickle(state: np.ndarray | str | None) -> np.ndarray | None:
@@ -124,13 +149,19 @@ def from_pickle(state: np.ndarray | str | None) -> np.ndarray | None:
 
 
 def file_stamp(path: str) -> list[int]:
-    """Tell versions of a file from each other.
+    """Tell versions of a file or a folder from each other.
+
+    Copying and unpacking tools set the time of modification to an older one,
+    so that a set of the same names and sizes may have the same. The time of
+    change is the system's own, and the number another file's.
 
     Args:
-        path (str): The file.
+        path (str): The file or folder.
 
     Returns:
-        list[int]: Time of its last change in ns, size in bytes.
+        list[int]: Times of modification and of change in ns, size in bytes,
+        number of the file.
     """
     status = os.stat(path)
-    return [status.st_mtime_ns, status.st_size]
+    return [status.st_mtime_ns, status.st_ctime_ns, status.st_size,
+            status.st_ino]

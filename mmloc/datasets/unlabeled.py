@@ -60,7 +60,8 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
             before training stops: a number (int), or a share of the images
             (float), rounded up. Each worker compares its own count with it,
             the hook that of all workers. Defaults to 0.01.
-        **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset`;
+            ``serialize_data`` changes nothing.
 
     Raises:
         FileNotFoundError: The folder, the list or a listed file is missing.
@@ -93,8 +94,6 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
         self.backend_args = backend_args
         self.on_corrupt = on_corrupt
         self.unreadable = UnreadableImages(max_corrupt)
-        # The arrays need no serialisation to be shared.
-        kwargs.setdefault('serialize_data', False)
         super().__init__(
             ann_file=osp.expanduser(ann_file),
             data_root=osp.expanduser(data_root),
@@ -102,7 +101,8 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
                 k: osp.expanduser(v)
                 for k, v in data_prefix.items()
             },
-            **kwargs)
+            # The arrays need no serialisation to be shared, asked for or not.
+            **dict(kwargs, serialize_data=False))
 
     def load_data_list(self) -> ImageTable:
         """Read the source.

@@ -113,6 +113,9 @@ def test_wrong_kind_of_ann_file(tmp_path):
         read_images(str(tmp_path), '')
     with pytest.raises(ValueError, match=r"ends in '.csv'"):
         read_images(str(tmp_path / 'a.csv'), '')
+    # Members are read at their places, of a file on a disk.
+    with pytest.raises(ValueError, match='or on a disk a'):
+        read_images('http://localhost/a.tar', '')
 
 
 def test_check_exists(tmp_path):

@@ -2,6 +2,7 @@
 import json
 import os
 import pickle
+import shutil
 import zipfile
 
 import numpy as np
@@ -18,6 +19,8 @@ def cache(tmp_path, monkeypatch):
     """Lists of any length are kept, in a folder of the test."""
     monkeypatch.setenv('MMLOC_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setattr(index_cache, 'MIN_ROWS', 1)
+    # Also of sources that were made a moment ago.
+    monkeypatch.setattr(index_cache, '_SETTLED', -10**12)
     monkeypatch.setattr(archive_index, '_MIN_ROWS', 1)
     return tmp_path / 'cache' / 'image_lists'
 
@@ -28,13 +31,18 @@ def folder(tmp_path):
         path = tmp_path / 'images' / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b'')
-    for path in (tmp_path / 'images' / 'a', tmp_path / 'images'):
-        os.utime(path, (1, 1))
     return tmp_path / 'images'
 
 
 def _names(table):
     return [os.path.basename(info['img_path']) for info in table]
+
+
+def _keep_time(path, change):
+    """As rsync and tar do, which set the times that they have noted."""
+    status = os.stat(path)
+    change()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _is_mapped(table):
@@ -57,6 +65,8 @@ def test_a_folder_is_walked_once(folder, monkeypatch):
     lambda folder: (folder / 'a' / '1.jpg').rename(folder / 'a' / '0.jpg'),
     lambda folder: (folder / 'a').rename(folder / 'c'),
     lambda folder: (folder / 'new').mkdir(),
+    lambda folder: _keep_time(folder / 'a', lambda: (
+        folder / 'a' / '3.jpg').write_bytes(b'')),
 ])
 def test_a_changed_folder_is_walked_again(folder, change):
     read_images('', str(folder))
@@ -66,10 +76,75 @@ def test_a_changed_folder_is_walked_again(folder, change):
     assert len(table) == len([*folder.rglob('*.jpg')])
 
 
-def test_a_folder_that_is_being_filled_is_not_kept(folder, cache):
-    (folder / 'a' / '3.jpg').write_bytes(b'')
+def test_a_link_that_leads_elsewhere(tmp_path):
+    for name in ('1', '2'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f'{name}.jpg').write_bytes(b'')
+        os.utime(tmp_path / name, (1, 1))
+    link = tmp_path / 'link'
+    for name in ('1', '2'):
+        link.unlink(missing_ok=True)
+        link.symlink_to(name)
+        assert _names(read_images('', str(link))) == [f'{name}.jpg']
+
+
+def test_a_folder_that_changes_while_it_is_read(folder, monkeypatch):
+    walk = os.walk
+
+    def slow_walk(*args, **kwargs):
+        for step in walk(*args, **kwargs):
+            if step[0].endswith('a'):
+                (folder / 'a' / '3.jpg').write_bytes(b'')
+            yield step
+
+    monkeypatch.setattr(os, 'walk', slow_walk)
+    assert len(read_images('', str(folder))) == 3
+    monkeypatch.setattr(os, 'walk', walk)
+    assert len(read_images('', str(folder))) == 4
+
+
+def test_what_has_just_changed_is_not_kept(folder, cache, monkeypatch):
+    monkeypatch.setattr(index_cache, '_SETTLED', 2 * 10**9)
+    (folder / 'list.txt').write_text('a/1.jpg')
+    read_images('', str(folder))
+    read_images(str(folder / 'list.txt'), str(folder))
+    assert not cache.exists()
+
+
+def test_one_rank_of_a_machine_keeps(folder, cache, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '1')
     read_images('', str(folder))
     assert not cache.exists()
+
+
+def test_what_another_process_maps_is_left_alone(folder):
+    """Two processes that both found nothing."""
+    stamp, _ = sources._walk(str(folder))
+    arrays = read_images('', str(folder)).arrays()
+    caches = [index_cache.IndexCache('x', str(folder)) for _ in range(2)]
+    caches[0].save(stamp, arrays)
+    mapped = caches[0].load(stamp.__eq__)['names'].filename
+    caches[1].save(stamp, arrays)
+    assert caches[1].load(stamp.__eq__)['names'].filename == mapped
+    caches[1].save([['.', 1, 2]], arrays)
+    assert os.path.exists(mapped)
+
+
+def test_where(monkeypatch, tmp_path, folder):
+    monkeypatch.delenv('MMLOC_CACHE')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'xdg'))
+    read_images('', str(folder))
+    assert (tmp_path / 'xdg' / 'mmloc' / 'image_lists').is_dir()
+    # Nobody knows such a user's home.
+    lines = []
+    monkeypatch.setattr(index_cache, 'print_log',
+                        lambda text, **_: lines.append(text))
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    monkeypatch.setattr(os.path, 'expanduser', lambda path: path)
+    monkeypatch.chdir(tmp_path)
+    assert len(read_images('', str(folder))) == 3
+    assert 'has no home' in lines[0]
+    assert not os.path.exists('~')
 
 
 @pytest.mark.parametrize('suffix', ['txt', 'json'])
@@ -96,7 +171,6 @@ def test_archives(tmp_path, monkeypatch):
     path = str(tmp_path / 'a.zip')
     with zipfile.ZipFile(path, 'w') as file:
         file.writestr('a.png', b'one')
-    os.utime(path, (1, 1))
     assert open_archive(path).read('a.png') == b'one'
     monkeypatch.setattr(zipfile, 'ZipFile', None)
     # As in another process.
@@ -134,8 +208,9 @@ def test_damaged_and_missing_parts_are_made_anew(folder, cache):
 
 def test_old_versions_do_not_pile_up(folder, cache):
     read_images('', str(folder))
+    for path in cache.iterdir():
+        os.utime(path, (1, 1))
     (folder / 'c.jpg').write_bytes(b'')
-    os.utime(folder, (2, 2))
     read_images('', str(folder))
     assert len([*cache.iterdir()]) == 3
 
@@ -156,6 +231,15 @@ def test_spawned_workers_map_the_same_file(folder):
     dataset = UnlabeledImageDataset(data_root=str(folder))
     copy = pickle.loads(pickle.dumps(dataset))
     assert _is_mapped(copy.data_list)
+    assert copy.get_data_info(2) == dataset.get_data_info(2)
+
+
+def test_spawned_workers_do_without_the_file(folder, cache):
+    read_images('', str(folder))
+    dataset = UnlabeledImageDataset(data_root=str(folder))
+    dataset.full_init()
+    shutil.rmtree(cache)
+    copy = pickle.loads(pickle.dumps(dataset))
     assert copy.get_data_info(2) == dataset.get_data_info(2)
 
 

@@ -29,6 +29,7 @@ def test_items(tmp_path):
             type='mmloc.UnlabeledImageDataset',
             data_root=str(tmp_path),
             data_prefix=dict(img='train/'),
+            serialize_data=True,
             pipeline=PIPELINE))
     assert isinstance(dataset, UnlabeledImageDataset)
     item = dataset[1]
