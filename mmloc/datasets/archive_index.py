@@ -18,6 +18,10 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1  # bit of a member's flags
 #: Each worker needs the index, and a tar has to be walked through for it.
 _MIN_ROWS = 1000
+_TAR_BLOCK = 512
+#: The LMDBs that are open, by their real paths, as LMDB allows each to be
+#: open once in a process; with the process and the stamp of the file.
+_OPEN_LMDBS: dict = {}
 #: To how many bytes a member may unpack: deflate packs up to 1000 to one.
 _MAX_BYTES = 2**31
 
@@ -50,7 +54,7 @@ class ArchiveIndex(Sequence):
         self.path = path
         self._file = None
         cache = IndexCache(self.scheme, path)
-        stamp = file_stamp(data_file(path))
+        stamp = [[path, *file_stamp(data_file(path))]]
         arrays = cache.load(stamp.__eq__)
         if arrays is None:
             arrays = self._arrays()
@@ -172,7 +176,11 @@ class ZipIndex(ArchiveIndex):
 
 
 class TarIndex(ArchiveIndex):
-    """The files in a tar, such as a shard of WebDataset."""
+    """The files in a tar, such as a shard of WebDataset.
+
+    A ``./`` before all names, from packing the folder ``.``, is left out. A
+    hard link is the file that it leads to; symbolic links are passed over.
+    """
 
     scheme = 'tar'
 
@@ -181,18 +189,38 @@ class TarIndex(ArchiveIndex):
             # 'r:' refuses compressed tars, in which nothing can be found
             # without unpacking all that comes before it.
             with tarfile.open(self.path, 'r:') as file:
+                places = {}
                 while (member := file.next()) is not None:
                     file.members.clear()  # it would keep all of them
-                    if member.isreg() and not member.issparse():
-                        yield encode(member.name), (member.offset_data,
-                                                    member.size)
+                    name = encode(member.name.removeprefix('./'))
+                    if member.islnk():
+                        target = encode(member.linkname.removeprefix('./'))
+                        if target in places:
+                            places[name] = places[target]
+                    elif member.isreg():
+                        # Of a sparse one, no place: its holes are left out.
+                        places[name] = (-1 if member.issparse() else
+                                        member.offset_data, member.size)
+                # It takes a damaged header for the end.
+                if any(self._pread(_TAR_BLOCK, file.offset)):
+                    raise tarfile.ReadError(
+                        f'no header at byte {file.offset}')
+                return places.items()
         except tarfile.TarError as error:
             raise ValueError(
                 f'{self.path!r} cannot be read as a tar ({error}), expected a '
                 'complete .tar that is not compressed.') from error
 
+    def find(self, name: str) -> int | None:
+        """Look a member up; see :class:`ArchiveIndex`."""
+        return super().find(name.removeprefix('./'))
+
     def _read(self, name: str, place: list[int]) -> bytes:
         offset, size = place
+        if offset < 0:
+            raise ValueError(
+                f'The member {name!r} of {self.path!r} is sparse; pack the '
+                'archive again without --sparse.')
         data = self._pread(size, offset)
         if len(data) != size:
             raise self._damaged(name)
@@ -208,7 +236,7 @@ class LmdbIndex(ArchiveIndex):
     scheme = 'lmdb'
 
     def _members(self) -> Iterable[tuple[bytes, tuple[int, ...]]]:
-        with self._environment() as env, env.begin() as transaction:
+        with self._environment().begin() as transaction:
             # Without a place: LMDB finds its values itself.
             return [(key, ()) for key in transaction.cursor().iternext(
                 values=False) if not key.startswith(b'__')]
@@ -220,22 +248,29 @@ class LmdbIndex(ArchiveIndex):
             raise RuntimeError(
                 f'{self.path!r} is an LMDB, and the package lmdb, which reads '
                 'it, is not installed; pip install lmdb.') from error
-        try:
-            # Without locks a read-only file system will do.
-            return lmdb.open(self.path, subdir=osp.isdir(self.path),
-                             readonly=True, lock=False, readahead=False)
-        except lmdb.Error as error:
-            raise ValueError(f'{self.path!r} cannot be read as an LMDB '
-                             f'({error}).') from error
+        path = osp.realpath(self.path)
+        # An environment must not be used across a fork.
+        key = [os.getpid(), *file_stamp(data_file(path))]
+        former, env = _OPEN_LMDBS.pop(path, (None, None))
+        if former != key:
+            if env is not None:
+                env.close()
+            try:
+                # Without locks a read-only file system will do.
+                env = lmdb.open(path, subdir=osp.isdir(path), readonly=True,
+                                lock=False, readahead=False)
+            except lmdb.Error as error:
+                raise ValueError(f'{self.path!r} cannot be read as an LMDB '
+                                 f'({error}).') from error
+        _OPEN_LMDBS[path] = key, env
+        return env
 
     def _read(self, name: str, place: list[int]) -> bytes:
-        # An environment must not be used across a fork, nor be there twice.
-        if self._file is None or self._file[0] != os.getpid():
-            if self._file is not None:
-                self._file[1].close()
-            self._file = os.getpid(), self._environment()
-        with self._file[1].begin() as transaction:
-            return transaction.get(encode(name))
+        with self._environment().begin() as transaction:
+            data = transaction.get(encode(name))
+        if data is None:
+            raise self._damaged(name)
+        return data
 
 
 def data_file(path: str) -> str:

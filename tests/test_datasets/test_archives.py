@@ -280,6 +280,34 @@ def test_lmdb(tmp_path, subdir):
         open_archive(path).read('01')
 
 
+def test_one_lmdb_by_two_names_and_replaced(tmp_path):
+    path = _write_lmdb(tmp_path / 'a.lmdb', {'a': b'1'}, False)
+    (tmp_path / 'b.lmdb').symlink_to('a.lmdb')
+    former = open_archive(path)
+    assert former.read('a') == b'1'
+    assert open_archive(str(tmp_path / 'b.lmdb')).read('a') == b'1'
+    os.replace(_write_lmdb(tmp_path / 'c.lmdb', {'b': b'2'}, False), path)
+    assert open_archive(path).read('b') == b'2'
+    with pytest.raises(ValueError, match='damaged'):
+        former.read('a')
+
+
+def test_a_tar_of_a_folder_and_its_links(tmp_path):
+    (tmp_path / 'n').mkdir()
+    (tmp_path / 'n' / 'a.png').write_bytes(_png(1))
+    (tmp_path / 'n' / 'b.png').hardlink_to(tmp_path / 'n' / 'a.png')
+    with tarfile.open(tmp_path / 'a.tar', 'w') as file:
+        file.add(tmp_path / 'n', './n')
+    (tmp_path / 'list.txt').write_text('./n/a.png\nn/b.png\n')
+    path = str(tmp_path / 'a.tar')
+    for ann_file in ('', str(tmp_path / 'list.txt')):
+        dataset = UnlabeledImageDataset(
+            ann_file, data_prefix=dict(img=path), pipeline=PIPELINE)
+        assert [dataset[i]['img'][0, 0, 0] for i in (0, 1)] == [1, 1]
+    names = [info['img_path'] for info in read_images('', f'{path}/n')]
+    assert names == [f'tar://{path}/n/a.png', f'tar://{path}/n/b.png']
+
+
 def test_shards_that_do_not_do(tmp_path):
     _write_tar(tmp_path / 's-1.tar', SHARDS[0])
     with pytest.raises(FileNotFoundError, match=r'1 of the 2 .*/s-2\.tar'):
@@ -294,3 +322,10 @@ def test_shards_that_do_not_do(tmp_path):
     (tmp_path / 's-1.tar').write_bytes(content[:1600])
     with pytest.raises(ValueError, match=r's-1\.tar.*unexpected end'):
         read_images('', str(tmp_path / 's-1.tar'))
+    # tarfile takes a damaged header, or a part of one, for the end.
+    _write_tar(tmp_path / 's-1.tar', {'a.png': b'', 'b.png': b''})
+    content = (tmp_path / 's-1.tar').read_bytes()
+    for damaged in (content[:600] + b'x' + content[601:], content[:700]):
+        (tmp_path / 's-1.tar').write_bytes(damaged)
+        with pytest.raises(ValueError, match='no header at byte 512'):
+            read_images('', str(tmp_path / 's-1.tar'))
