@@ -91,9 +91,7 @@ def init_network(config: str,
             for name, value in loaded.get('state_dict', loaded).items()
         }
         own = model.state_dict()
-        neck = getattr(model, 'neck', None)
-        state, _ = fit_checkpoint(state, own.keys(),
-                                  getattr(neck, 'start_level', 0))
+        state, _ = fit_checkpoint(state, own)
         compare_state_dicts(own, state).check()
         fitting = {
             name: value

@@ -6,35 +6,34 @@ the layers of one ResNet differently, and a pyramid that begins at C3 counts
 its levels from there. A checkpoint of the one is fitted to the other here.
 """
 from collections.abc import Collection, Mapping
-from typing import TypeVar
 
-Value = TypeVar('Value')
+from torch import Tensor
 
 #: The last stage of a ResNet: of a backbone, and as C4's shared RoI head.
 _LAST_STAGES = ('backbone.layer4.', 'roi_head.shared_head.layer4.')
+#: The 1x1 convolutions between a backbone and its FPN.
+_LATERALS = 'neck.lateral_convs.'
 
 
-def fit_checkpoint(state: Mapping[str, Value],
-                   model_names: Collection[str],
-                   start_level: int = 0) -> tuple[dict[str, Value], list[str]]:
+def fit_checkpoint(state: Mapping[str, Tensor],
+                   model_state: Mapping[str, Tensor]
+                   ) -> tuple[dict[str, Tensor], list[str]]:
     """Give a checkpoint's tensors the names that they have in a model.
 
     Nothing changes where the names agree already.
 
     Args:
-        state (Mapping[str, Any]): The checkpoint's ``state_dict()``.
-        model_names (Collection[str]): Names of the model's tensors.
-        start_level (int): First stage of the backbone, from 0, that the
-            model's FPN takes. Defaults to 0.
+        state (Mapping[str, Tensor]): The checkpoint's ``state_dict()``.
+        model_state (Mapping[str, Tensor]): The model's.
 
     Returns:
-        tuple[dict[str, Any], list[str]]: The checkpoint with other names, and
-        what was done, a sentence each.
+        tuple[dict[str, Tensor], list[str]]: The checkpoint with other names,
+        and what was done, a sentence each.
     """
-    state, notes = _fit_backbone(dict(state), model_names)
-    state, more = _fit_last_stage(state, model_names)
+    state, notes = _fit_backbone(dict(state), model_state)
+    state, more = _fit_last_stage(state, model_state)
     notes += more
-    state, more = _fit_pyramid(state, model_names, start_level)
+    state, more = _fit_pyramid(state, model_state)
     return state, notes + more
 
 
@@ -70,29 +69,42 @@ def _fit_last_stage(state: dict, model_names: Collection[str]
     return state, []
 
 
-def _fit_pyramid(state: dict, model_names: Collection[str], start_level: int
+def _fit_pyramid(state: dict, model_state: Mapping[str, Tensor]
                  ) -> tuple[dict, list[str]]:
-    """An FPN over all stages to one that leaves out the first."""
-    if len(_levels(state)) <= len(_levels(model_names)) or not start_level:
+    """Between an FPN over all stages and one that leaves out the first ones,
+    in both directions: their first widths tell which stages they are."""
+    theirs, ours = _widths(state), _widths(model_state)
+    if not theirs or not ours or theirs[0] == ours[0]:
+        return state, []
+    if ours[0] in theirs:
+        shift = theirs.index(ours[0])
+        note = (f'levels of the neck are counted from {shift}, and those '
+                'before are left out')
+    elif theirs[0] in ours:
+        shift = -ours.index(theirs[0])
+        note = (f'levels of the neck are counted on from {-shift}, and those '
+                'before are new')
+    else:
         return state, []
     fitted = {}
     for name, value in state.items():
         parts = name.split('.')
-        if name.startswith(('neck.lateral_convs.', 'neck.fpn_convs.')):
-            level = int(parts[2]) - start_level
+        if name.startswith((_LATERALS, 'neck.fpn_convs.')):
+            level = int(parts[2]) - shift
             if level < 0:
                 continue
             parts[2] = str(level)
         fitted['.'.join(parts)] = value
-    return fitted, [f'levels of the neck are counted from {start_level}, and '
-                    'those before are left out']
+    return fitted, [note]
 
 
 def _has(names: Collection[str], prefix: str) -> bool:
     return any(name.startswith(prefix) for name in names)
 
 
-def _levels(names: Collection[str]) -> set[str]:
-    """Which lateral convolutions a network's FPN has."""
-    return {name.split('.')[2] for name in names
-            if name.startswith('neck.lateral_convs.')}
+def _widths(state: Mapping[str, Tensor]) -> list[int]:
+    """Channels of the maps that a network's FPN takes."""
+    widths = {int(name.split('.')[2]): value.shape[1]
+              for name, value in state.items()
+              if name.startswith(_LATERALS) and value.ndim == 4}
+    return [widths[level] for level in sorted(widths)]

@@ -35,10 +35,9 @@ def _shuffled(network):
     return network.eval()
 
 
-def _fit(model, state, start_level=0):
+def _fit(model, state):
     """Load as a runner does, from fitted names; return what is missing."""
-    fitted, notes = fit_checkpoint(
-        state, model.state_dict().keys(), start_level)
+    fitted, notes = fit_checkpoint(state, model.state_dict())
     missing, unexpected = model.load_state_dict(fitted, strict=False)
     model.eval()
     return missing, unexpected, notes
@@ -100,7 +99,7 @@ def test_levels_of_a_pyramid(extra, start_level):
     full = _shuffled(_Network(neck=FPN(CHANNELS, 5, 4, norm_cfg=NORM)))
     model = _Network(neck=FPN(CHANNELS, 5, 6 - start_level, start_level,
                               add_extra_convs=extra, norm_cfg=NORM))
-    missing, unexpected, notes = _fit(model, full.state_dict(), start_level)
+    missing, unexpected, notes = _fit(model, full.state_dict())
     assert {name.split('.')[2] for name in missing} == {
         str(level) for level in (4 - start_level, 5 - start_level)}
     assert not unexpected
@@ -112,19 +111,33 @@ def test_levels_of_a_pyramid(extra, start_level):
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize(('network', 'start_level'), [
-    (_Network(backbone=_resnet(3), shared_head=ResLayer(18)), 0),
-    (_Network(neck=FPN(CHANNELS, 5, 5, 1, add_extra_convs=True)), 1),
-    (_Network(neck=FPN(CHANNELS, 5, 4)), 0),
-    (nn.Sequential(nn.Linear(1, 1)), 0),
+def test_a_pyramid_from_c3_to_one_from_c2():
+    """Convolutions of all levels have one shape: names must not decide."""
+    theirs = _shuffled(_Network(neck=FPN(
+        CHANNELS, 5, 5, 1, add_extra_convs='on_output')))
+    model = _Network(neck=FPN(CHANNELS, 5, 5))
+    missing, unexpected, notes = _fit(model, theirs.state_dict())
+    assert {name.split('.')[2] for name in missing} == {'0'}
+    assert {name.split('.')[2] for name in unexpected} == {'4', '5'}
+    assert 'counted on from 1' in notes[0]
+    for ours, other in zip(model.neck.fpn_convs[1:], theirs.neck.fpn_convs,
+                           strict=False):
+        assert torch.equal(ours.conv.weight, other.conv.weight)
+
+
+@pytest.mark.parametrize('network', [
+    _Network(backbone=_resnet(3), shared_head=ResLayer(18)),
+    _Network(neck=FPN(CHANNELS, 5, 5, 1, add_extra_convs=True)),
+    _Network(neck=FPN(CHANNELS, 5, 4)),
+    nn.Sequential(nn.Linear(1, 1)),
 ], ids=['c4', 'c3', 'fpn', 'other'])
-def test_own_names_stay(network, start_level):
+def test_own_names_stay(network):
     state = network.state_dict()
-    fitted, notes = fit_checkpoint(state, state.keys(), start_level)
+    fitted, notes = fit_checkpoint(state, state)
     assert not notes
     assert list(fitted) == list(state)
 
 
 def test_what_does_not_fit_is_left_alone():
     state = {'encoder.conv1.weight': 1, 'queue': 2}
-    assert fit_checkpoint(state, {'backbone.conv1.weight'}) == (state, [])
+    assert fit_checkpoint(state, {'backbone.conv1.weight': 1}) == (state, [])

@@ -14,8 +14,8 @@ class FitCheckpointHook(Hook):
 
     See :func:`mmloc.engine.fit.fit_checkpoint`. With this hook every start
     fits every protocol: a backbone alone as torchvision's, pretraining with
-    FPN for a C4 detector and the reverse, and a detector whose FPN begins at
-    C3. A training that is resumed is left alone.
+    FPN for a C4 detector and the reverse, the same for a detector whose FPN
+    begins at C3. A training that is resumed is left alone.
     """
 
     priority = 'NORMAL'  # before TransferReportHook
@@ -31,12 +31,11 @@ class FitCheckpointHook(Hook):
             return
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        neck = getattr(model, 'neck', None)
         state = checkpoint.get('state_dict', checkpoint)
         fitted, notes = fit_checkpoint(
             {name.removeprefix('module.'): value
              for name, value in state.items()},
-            model.state_dict().keys(), getattr(neck, 'start_level', 0))
+            model.state_dict())
         if notes:
             state.clear()
             state.update(fitted)
