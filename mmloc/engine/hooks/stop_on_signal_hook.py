@@ -76,7 +76,6 @@ class StopOnSignalHook(Hook):
             runner.logger.warning('Signals do not stop this training: it runs '
                                   'in a thread, which cannot catch them.')
             return
-        self._pid = os.getpid()
         _heard.update(self.signals)
         self._former = {x: signal.signal(x, self._note) for x in self.signals}
         for loop in (runner.train_loop, runner.val_loop):
@@ -143,12 +142,7 @@ class StopOnSignalHook(Hook):
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: Any) -> None:
-        if os.getpid() == self._pid:
-            self._received = number
-        elif number == signal.SIGTERM:
-            # Forked with this handler; its parent would wait for ever.
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+        self._received = number
 
     def _reason(self) -> str:
         if self._received is None:
@@ -175,8 +169,9 @@ class StopOnSignalHook(Hook):
         return answer
 
 
-#: Signals that a hook listens to. What is sent to a process while it is
-#: being forked comes once it has been: Python would drop it.
+#: Signals that a hook listens to. A forked process must not inherit the
+#: handler of SIGTERM, by which pools end their workers and wait for it. What
+#: is sent to it in the middle of the fork, Python would drop: it comes after.
 _heard: set[int] = set()
 
 
@@ -188,8 +183,14 @@ def _release() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _heard)
 
 
+def _release_child() -> None:
+    if signal.SIGTERM in _heard:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release()
+
+
 os.register_at_fork(
-    before=_hold, after_in_parent=_release, after_in_child=_release)
+    before=_hold, after_in_parent=_release, after_in_child=_release_child)
 
 
 def _outlook(loop: BaseLoop) -> str:
