@@ -41,7 +41,7 @@ class MixImagesDataset(RedrawMixin):
             :class:`.ResizedImages`: the backgrounds are kept in this file at
             the size of the canvas, so that from the second time on nothing
             has to be decoded for them. The pixels are the same. It takes
-            0.2 MB for each image of the set (236 GiB for ImageNet, 22 GiB
+            0.2 MB for each image of the set (235 GiB for ImageNet, 22 GiB
             for COCO). The inner pipeline must not draw anything. Defaults to
             None.
         max_refetch (int): How often another index is drawn, when the pipeline

@@ -6,9 +6,10 @@ CPU time of the process is taken. ``--baseline`` adds the papers' augmentations
 of the first config written plainly (``plain_views.py``). All take turns, so
 that a change of the machine's load hits all; the ratio is the median of those
 of the turns, ``best_ratio`` that of the least times, which others on the
-machine have disturbed least. Another round takes the time of each stage apart. ``--run``
-trains the first config for some iterations and says which share of their time
-was spent waiting for data. The last line is JSON, of the first config.
+machine have disturbed least. Another round takes the time of each stage apart.
+``--run`` trains the first config for some iterations and says which share of
+their time was spent waiting for data. The last line is JSON, of the first
+config.
 
     python tools/dataset_tools/generate_proposals.py FOLDER p.mmprop
     python tools/analysis_tools/benchmark_pipeline.py CONFIG [CONFIG ...] \
