@@ -11,6 +11,9 @@ from .labeled_set import LabeledSet
 #: Below it, pretraining from new weights is a gamble.
 _FEW_IMAGES = 10_000
 _SMALL_SIDE, _NUM_SAMPLED = 128, 64
+#: Above the tool's own, for nobody looks at these pairs: other images of one
+#: kind of object, or of one camera, reach 0.8.
+_MIN_SIMILARITY = 0.9
 
 
 def find_copies(sets: list[LabeledSet], findings: Findings,
@@ -31,7 +34,8 @@ def find_copies(sets: list[LabeledSet], findings: Findings,
         ImageNames(part.root, list(part.file_names.values()), 0)
         for part in sets
     ]
-    pairs = find_near_duplicates(*images, **kwargs).pairs
+    pairs = find_near_duplicates(
+        *images, min_similarity=_MIN_SIMILARITY, **kwargs).pairs
     where = ' and '.join(part.name for part in sets)
     findings.add(
         'warning', f'near-duplicates in {where}',
@@ -57,7 +61,8 @@ def pretraining_images(unlabeled: ImageNames, val: LabeledSet,
         an image of the evaluation.
     """
     images = ImageNames(val.root, list(val.file_names.values()), 0)
-    found = find_near_duplicates(unlabeled, images, **kwargs)
+    found = find_near_duplicates(
+        unlabeled, images, min_similarity=_MIN_SIMILARITY, **kwargs)
     leaks = {pair.source for pair in found.pairs}
     paths = {name: image_path(name, unlabeled.prefix)
              for name in unlabeled.names}

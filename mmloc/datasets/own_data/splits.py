@@ -50,8 +50,9 @@ def split_set(part: LabeledSet, share: float,
         if not side.images:
             raise ValueError(
                 f'A split of {len(part.images)} images with a share of '
-                f'{share} for evaluation leaves none for {name}; give '
-                'another share, or more images.')
+                f'{share} for evaluation leaves none for {name}, for names '
+                'decide and near-duplicates stay together; give another '
+                'share, more images, or a set of your own by --val.')
         sets.append(side)
     return sets
 
