@@ -80,7 +80,8 @@ def folders(tmp_path_factory):
 @pytest.mark.parametrize(('source', 'split', 'missed'), [
     ('source', 'split', set()),
     # A caption in the source is a known limit.
-    ('split', 'source', {'captioned'})])
+    pytest.param('split', 'source', {'captioned'},
+                 marks=pytest.mark.slow)])
 def test_every_altered_copy_and_nothing_else(folders, source, split, missed):
     found = find_near_duplicates(
         ImageNames.read(str(folders / source)),
