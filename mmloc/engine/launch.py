@@ -26,7 +26,13 @@ from .checkpoint_files import (
 )
 from .hooks import TargetScheduleHook
 from .runner import Runner
-from .starts import describe_start, find_start, lay_start
+from .starts import (
+    check_start,
+    departures,
+    describe_start,
+    find_start,
+    lay_start,
+)
 
 #: Keys that mmengine reads from a config besides the Runner's arguments.
 _RUNNER_KEYS = set(inspect.signature(Runner.__init__).parameters) | {
@@ -57,8 +63,8 @@ def load_config(name: str,
     Raises:
         FileNotFoundError: If the file or one of its bases is missing.
         ValueError: If the file cannot be read as a config, there is no such
-            start or none for this config, or an option names a section that
-            the config does not have.
+            start or none for this config, it has a start without weights,
+            or an option names a section that the config does not have.
     """
     cfg = _read(name)
     if start is not None:
@@ -66,6 +72,8 @@ def load_config(name: str,
     if options:
         _check_options(cfg, options)
         cfg.merge_from_dict(options)
+    if 'load_from' not in (options or {}):
+        check_start(cfg)
     return cfg
 
 
@@ -278,6 +286,12 @@ def build_runner(cfg: Config, action: str) -> Runner:
     # A detector that is tested has weights of its own.
     if 'start_family' in cfg and (action == 'train' or 'train_cfg' not in cfg):
         runner.logger.info(describe_start(cfg))
+        if departures(cfg):
+            runner.logger.warning(
+                f'The model is not as its start says in '
+                f'{", ".join(departures(cfg))}: unless that is on purpose, '
+                'write model = _base_.start.'
+                f'{cfg.start_family}.model in the config.')
     if action == 'train':
         _check_batches(cfg, loop)
         # For a config with custom_hooks of its own: without this one,

@@ -67,6 +67,11 @@ def lay_start(cfg: Config, start: Config) -> None:
         raise ValueError(
             f'{start.filename} defines no start; write start = dict(name=..., '
             f'{family}=dict(model=..., optim_wrapper=..., load_from=...))')
+    if not isinstance(start.start.get(family, {}), dict):
+        raise ValueError(
+            f'start {start.filename} has {start.start[family]!r} for family '
+            f'{family!r}, expected dict(model=..., optim_wrapper=..., '
+            'load_from=...)')
     if family not in start.start:
         families = [key for key in start.start if key != 'name']
         raise ValueError(
@@ -75,6 +80,52 @@ def lay_start(cfg: Config, start: Config) -> None:
     # Instead of being merged with the former one.
     cfg.start = start.start
     cfg.merge_from_dict(start.start[family].to_dict())
+
+
+def check_start(cfg: Config) -> None:
+    """Refuse a config that has a start among its bases and not its weights.
+
+    Args:
+        cfg (Config): Any config.
+
+    Raises:
+        ValueError: If training it would begin from new weights, in the name
+            of a start.
+    """
+    family = cfg.get('start_family')
+    weights = _part(cfg).get('load_from')
+    if weights is not None and cfg.get('load_from') is None:
+        raise ValueError(
+            f'config {cfg.filename} has the start {cfg.start.name!r} among '
+            f'its bases, but would train from new weights, not {weights!r}; '
+            f'write load_from = _base_.start.{family}.load_from, and so for '
+            'model and optim_wrapper, or take the start out')
+
+
+def departures(cfg: Config) -> list[str]:
+    """Find where a model is not as its start says.
+
+    Args:
+        cfg (Config): Any config.
+
+    Returns:
+        list[str]: Settings with dotted keys; none if the config has no start.
+    """
+    return _differences(_part(cfg).get('model', {}), cfg.get('model'),
+                        'model')
+
+
+def _part(cfg: Config) -> dict:
+    """What a config's start says for its family, {} if there is none."""
+    return (cfg.get('start') or {}).get(cfg.get('start_family'), {})
+
+
+def _differences(wanted: object, found: object, name: str) -> list[str]:
+    if not isinstance(wanted, dict):
+        return [] if wanted == found else [name]
+    found = found if isinstance(found, dict) else {}
+    return [difference for key, value in wanted.items() for difference in
+            _differences(value, found.get(key), f'{name}.{key}')]
 
 
 def describe_start(cfg: Config) -> str:

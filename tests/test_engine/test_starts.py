@@ -2,7 +2,12 @@
 import pytest
 
 from mmloc.engine import launch
-from mmloc.engine.starts import STARTS, describe_start, shipped_starts
+from mmloc.engine.starts import (
+    STARTS,
+    departures,
+    describe_start,
+    shipped_starts,
+)
 
 
 @pytest.fixture
@@ -93,6 +98,27 @@ def test_a_start_must_have_the_family(protocol, start, write):
         launch.load_config(c4, start=start)
     with pytest.raises(ValueError, match=r'defines no start; write start ='):
         launch.load_config(protocol, start=protocol)
+
+
+def test_a_start_says_something_for_a_family(protocol, write):
+    odd = write('odd', "start = dict(name='odd', fpn='pre.pth')")
+    with pytest.raises(ValueError, match=r"has 'pre.pth' for .*expected dict"):
+        launch.load_config(protocol, start=odd)
+
+
+def test_a_base_alone_is_no_start(protocol, start, write):
+    bases = f'_base_ = [{protocol!r}, {start!r}]'
+    pinned = write('pinned', bases)
+    with pytest.raises(ValueError, match=r"'mine'.* not 'pre.pth'; write "):
+        launch.load_config(pinned)
+    launch.load_config(pinned, {'load_from': 'other.pth'})
+    assert not departures(launch.load_config(pinned, start=start))
+    lines = bases + '\nload_from = _base_.start.fpn.load_from'
+    cfg = launch.load_config(write('weights', lines))
+    assert departures(cfg) == ['model.backbone.style']
+    lines += '\nmodel = _base_.start.fpn.model'
+    assert not departures(launch.load_config(write('whole', lines)))
+    assert not departures(launch.load_config(protocol))
 
 
 def test_the_work_dir_names_the_start(protocol):
