@@ -64,9 +64,9 @@ def group_scores(results: Sequence[dict], metric: str) -> dict:
     unit = 1 if metric.startswith('accuracy/') else 100
     scores: dict = {}
     for result in results:
-        images = scores.setdefault(result['start'], {})
-        images.setdefault(result['images'],
-                          {})[result['seed']] = unit * result[metric]
+        seeds = scores.setdefault(result['start'], {}).setdefault(
+            result['images'], {})
+        seeds[result['seed']] = round(unit * result[metric], 3)
     return scores
 
 
@@ -108,8 +108,10 @@ def _describe(values, digits: str) -> str:
     values = list(values)
     if not values:
         return 'not run'
-    low, high = min(values), max(values)
-    return f'{mean(values):{digits}} ({low:{digits}} to {high:{digits}})'
+    # Added to, no number is -0.0.
+    middle, low, high = (
+        round(x, 1) + 0. for x in (mean(values), min(values), max(values)))
+    return f'{middle:{digits}} ({low:{digits}} to {high:{digits}})'
 
 
 def write_csv(path: str, results: Sequence[dict]) -> None:

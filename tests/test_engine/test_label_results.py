@@ -30,6 +30,12 @@ def test_table_compares_the_seeds_that_both_have():
         '| mine - scratch | +0.2 (-0.5 to +1.0), ahead in 1 of 2 | not run |']
 
 
+def test_nothing_has_no_sign():
+    scores = {'a': {10: {0: 1.0}}, 'b': {10: {0: 0.96}}}
+    assert '| b - a | +0.0 (+0.0 to +0.0), ahead in 0 of 1 |' in (
+        label_results.label_table(scores))
+
+
 def test_percents_of_a_classifier_stay():
     row = {'start': 'a', 'images': 1, 'seed': 0, 'accuracy/top1': 0.5}
     assert label_results.group_scores([row], 'accuracy/top1') == {
