@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 from mmloc.registry import HOOKS
 
 from ..fit import fit_checkpoint
+from ..seen_images import compare_images
 
 
 @HOOKS.register_module()
@@ -16,6 +17,10 @@ class FitCheckpointHook(Hook):
     fits every protocol: a backbone alone as torchvision's, pretraining with
     FPN for a C4 detector and the reverse, the same for a detector whose FPN
     begins at C3. A training that is resumed is left alone.
+
+    It also warns of weights that were trained on images of other colours,
+    or with the stride elsewhere, which no shape tells: a detector is tested
+    with the start that it was trained with.
     """
 
     priority = 'NORMAL'  # before TransferReportHook
@@ -29,6 +34,12 @@ class FitCheckpointHook(Hook):
         """
         if runner.cfg.get('resume'):
             return
+        difference = compare_images(checkpoint, runner.cfg)
+        if difference:
+            runner.logger.warning(
+                f'{runner.cfg.get("load_from")} was trained on other images '
+                f'than it will get: {difference}. Take the config, or the '
+                '--start, that it was trained with.')
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         state = checkpoint.get('state_dict', checkpoint)

@@ -50,6 +50,16 @@ def test_nothing_is_changed_on_resuming_or_where_names_agree(caplog):
     assert not caplog.messages
 
 
+def test_weights_that_saw_other_colours_are_warned_of(caplog):
+    images = dict(mean=[1.], std=[2.])
+    runner = _runner(model=dict(data_preprocessor=dict(
+        images, bgr_to_rgb=True)))
+    trained = Config(dict(model=dict(data_preprocessor=images)))
+    FitCheckpointHook().after_load_checkpoint(runner, dict(
+        state_dict={}, meta=dict(cfg=trained.pretty_text)))
+    assert 'colours BGR, here RGB. Take the config' in caplog.text
+
+
 def test_names_are_fitted_before_the_report(tmp_path):
     """By priority: configs of others may list the hooks in any order."""
     assert get_priority(FitCheckpointHook.priority) < get_priority(
