@@ -111,7 +111,8 @@ def require(cfg: Config, *keys: str) -> None:
         if cfg.get(key) is None:
             raise ValueError(
                 f'config {cfg.filename} has no {key}, which is needed here; '
-                'pretraining configs can be trained but not tested')
+                'pretraining configs can be trained but not tested, and probes '
+                'tested but not trained')
 
 
 def require_probe(cfg: Config) -> None:
