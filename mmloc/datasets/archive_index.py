@@ -8,6 +8,8 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
+from typing import BinaryIO
 
 import numpy as np
 
@@ -24,6 +26,12 @@ _TAR_BLOCK = 512
 _OPEN_LMDBS: dict = {}
 #: To how many bytes a member may unpack: deflate packs up to 1000 to one.
 _MAX_BYTES = 2**31
+
+
+# As many as a process may well have open; there may be more shards.
+@lru_cache(maxsize=512)
+def _opened(path: str, *stamp: int) -> BinaryIO:
+    return open(path, 'rb', buffering=0)
 
 
 class ArchiveIndex(Sequence):
@@ -52,9 +60,9 @@ class ArchiveIndex(Sequence):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._file = None
         cache = IndexCache(self.scheme, path)
-        stamp = [[path, *file_stamp(data_file(path))]]
+        self._version = path, *file_stamp(data_file(path))
+        stamp = [[*self._version]]
         arrays = cache.load(stamp.__eq__)
         if arrays is None:
             arrays = self._arrays()
@@ -119,9 +127,7 @@ class ArchiveIndex(Sequence):
         return self._read(name, self._places[index].tolist())
 
     def _pread(self, size: int, offset: int) -> bytes:
-        if self._file is None:
-            self._file = open(self.path, 'rb', buffering=0)
-        return os.pread(self._file.fileno(), size, offset)
+        return os.pread(_opened(*self._version).fileno(), size, offset)
 
     def _damaged(self, name: str) -> ValueError:
         return ValueError(f'The member {name!r} of {self.path!r} is damaged; '

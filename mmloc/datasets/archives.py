@@ -9,7 +9,7 @@ thus in every loading transform of mmcv, mmdet and mmpretrain, because
 import glob
 import os.path as osp
 import re
-from functools import lru_cache
+from functools import cache
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
@@ -85,8 +85,7 @@ def open_archive(path: str) -> ArchiveIndex:
     return _index(osp.abspath(path), *file_stamp(data_file(path)))
 
 
-# As many as there may be shards: an index costs an open file.
-@lru_cache(maxsize=512)
+@cache
 def _index(path: str, *stamp: int) -> ArchiveIndex:
     return _kind(path)(path)
 

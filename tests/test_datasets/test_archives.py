@@ -12,6 +12,7 @@ import lmdb
 import numpy as np
 import pytest
 import torch
+from mmengine import fileio
 
 from mmloc.datasets import UnlabeledImageDataset, UnreadableImageError
 from mmloc.datasets.archive_index import ZipIndex
@@ -254,6 +255,17 @@ def test_shards(tmp_path, monkeypatch, prefix):
         assert [sample['img_name'] for sample in samples] == [
             f's-08.tar/{LONG}/a.png', 's-09.tar/b.png', 's-09.tar/é.PNG']
         assert samples[1]['img_path'].startswith('tar://')
+
+
+def test_more_shards_than_files_may_be_open(tmp_path, monkeypatch):
+    for i in range(520):
+        _write_tar(tmp_path / f'{i}.tar', {'a.png': b'%d' % i})
+    paths = _paths(read_images('', str(tmp_path / '*.tar')))
+    # None of them is walked through again.
+    monkeypatch.setattr(tarfile, 'open', None)
+    for path in paths[::100] + paths[::130]:
+        name = path.rpartition('.tar')[0].rpartition('/')[2]
+        assert fileio.get(path) == name.encode()
 
 
 def test_one_tar_and_a_folder_in_it(tmp_path):
