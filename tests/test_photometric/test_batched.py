@@ -52,6 +52,14 @@ def test_chain_in_the_order_of_each_image():
         both_ways(images, vectors)[0][order])
 
 
+def test_all_grey_and_some_blurred():
+    """Channels of grey images must not share their memory."""
+    images = pictures(2)
+    vectors = [draw(img, np.random.RandomState(0), jitter=0, grey=1, blur=blur,
+                    solarize=0, cutout=0) for img, blur in zip(images, (1, 0))]
+    close(*both_ways(images, vectors))
+
+
 def test_mixed_precision_changes_nothing():
     """The preprocessor runs within autocast."""
     images = pictures(4)
