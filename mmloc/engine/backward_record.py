@@ -1,6 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """What a backward pass left behind, read from the device now or later."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.dist import all_reduce
@@ -78,16 +78,18 @@ class BackwardRecord:
         return [id(p) for p, good in zip(self.params, finite) if not good]
 
 
-def copies_of(optimizer: Optimizer) -> list[tuple[Tensor, Tensor]]:
+def copies_of(optimizer: Optimizer,
+              params: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Copy all that a step changes on the device.
 
     Args:
-        optimizer (Optimizer): Its states have been made by an earlier step.
+        optimizer (Optimizer): The optimizer.
+        params (Sequence[Tensor]): Its parameters that have a gradient, with
+            states that earlier steps have made.
 
     Returns:
         list[tuple[Tensor, Tensor]]: Weights and states, with their copies.
     """
-    params = [p for group in optimizer.param_groups for p in group['params']]
     tensors = [p.detach() for p in params] + [
         value for p in params for value in optimizer.state[p].values()
         if isinstance(value, Tensor) and value.device == p.device

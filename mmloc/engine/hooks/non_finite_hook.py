@@ -53,10 +53,10 @@ class NonFiniteHook(Hook):
             ends training at the first such step. Defaults to 'skip'.
         max_consecutive (int): After how many steps in a row training ends.
             Defaults to 20.
-        late (bool, optional): Whether the host reads one step later. The
-            first step, which makes the optimizer's moments, and those with a
-            loss scaler, which reads by itself, are looked at at once all the
-            same. A count of steps that an optimizer keeps on the host counts
+        late (bool, optional): Whether the host reads one step later. Steps
+            that make an optimizer's moments, as the first does, and those
+            with a loss scaler, which reads by itself, are looked at at once
+            all the same. A count of steps that an optimizer keeps on the host counts
             a step taken back. Defaults to None, for GPUs only.
 
     Raises:
@@ -163,10 +163,12 @@ class NonFiniteHook(Hook):
         """
         self._record = record = BackwardRecord(optimizer, self._loss)
         late = record.finite.is_cuda if self.late is None else self.late
-        if late and optimizer.state and not self._scaled:
+        # A step that makes moments cannot be taken back.
+        known = all(optimizer.state.get(p) for p in record.params)
+        if late and known and not self._scaled:
             record.begin_to_read()
             self._copies = [
-                *copies_of(optimizer),
+                *copies_of(optimizer, record.params),
                 *zip(self._statistics, self._saved)
             ]
         elif not record.is_finite():
@@ -216,8 +218,23 @@ class NonFiniteHook(Hook):
         if not late or self.is_last_train_iter(runner):
             self._settle(runner)
 
+    def after_run(self, runner: Runner) -> None:
+        """Report the last step too if a signal has ended the training.
+
+        Args:
+            runner (Runner): The runner.
+
+        Raises:
+            RuntimeError: Training would have had to end.
+        """
+        self._settle(runner)
+
     def _settle(self, runner: Runner) -> None:
-        """Look at the last step that has not been looked at."""
+        """Look at the last step that has not been looked at.
+
+        All ranks must come here, since they exchange what they know of a bad
+        step.
+        """
         record, self._unread = self._unread, None
         if record is None:
             return
@@ -275,7 +292,8 @@ class NonFiniteHook(Hook):
         Raises:
             RuntimeError: A weight or a buffer is NaN.
         """
-        self._settle(runner)
+        # Only the main process is here. A bad step has been taken back, even
+        # if it has not been reported yet.
         for name, value in checkpoint['state_dict'].items():
             if isinstance(value, Tensor) and value.isnan().any():
                 raise RuntimeError(

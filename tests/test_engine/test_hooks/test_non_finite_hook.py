@@ -2,11 +2,14 @@
 import json
 import math
 import os
+import signal
+from datetime import timedelta
 
 import pytest
 import torch
 import torch.multiprocessing as mp
 from mmdet.structures import DetDataSample
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
@@ -65,7 +68,7 @@ class _Record(NonFiniteHook):
 
 
 def _train(tmp_path, data, hook=None, optimizer='AdamW', model=None,
-           checkpoint=None, sampler=None, **wrapper):
+           checkpoint=None, sampler=None, more_hooks=(), **wrapper):
     torch.manual_seed(0)
     model = model or _Model()
     hook = hook or _Record()
@@ -78,7 +81,7 @@ def _train(tmp_path, data, hook=None, optimizer='AdamW', model=None,
             type=optimizer, lr=0.1, weight_decay=0.1)), **wrapper),
         default_hooks=dict(checkpoint=checkpoint),
         launcher='none' if sampler is None else 'pytorch',
-        custom_hooks=[hook])
+        custom_hooks=[hook, *more_hooks])
     try:
         runner.train()
     finally:
@@ -123,6 +126,52 @@ def test_a_bad_step_leaves_no_trace(tmp_path, value, optimizer, late):
     assert 'Iteration 3: the ' in log
     assert "'4.jpg'" in log
     assert _events(tmp_path / 'plain') == []
+
+
+class _Growing(_Model):
+    """Its last layer is used from the third forward pass on."""
+
+    def __init__(self):
+        super().__init__()
+        self.extra = nn.Linear(3, 1)
+        self.calls = 0
+
+    def forward(self, inputs, *args, **kwargs):
+        self.calls += 1
+        losses = super().forward(inputs, *args, **kwargs)
+        if self.calls > 2:
+            losses['loss_y'] = self.extra(torch.stack(inputs)).square().mean()
+        return losses
+
+
+@pytest.mark.parametrize('optimizer', ['AdamW', 'mmloc.LARS'])
+def test_a_bad_step_that_would_make_moments(tmp_path, optimizer):
+    hook, runner = _train(
+        tmp_path, _data(_4=math.nan), hook=_Record(late=True),
+        optimizer=optimizer, model=_Growing())
+    assert _same(*hook.states[1:3])
+    assert all(x.isfinite().all() for x in hook.states[-1].values())
+    assert not torch.equal(hook.states[-1]['extra.weight'],
+                           hook.states[2]['extra.weight'])
+
+
+class _Kill(Hook):
+    """Sends a signal in the third iteration."""
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 2:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+
+@pytest.mark.parametrize(('action', 'error'), [
+    ('skip', SystemExit), ('stop', RuntimeError)])
+def test_a_signal_hides_no_bad_step(tmp_path, action, error):
+    hook = NonFiniteHook(action, late=True)
+    with pytest.raises(error):
+        _train(tmp_path, _data(_4=math.nan), hook, more_hooks=[
+            _Kill(), dict(type='mmloc.StopOnSignalHook')])
+    assert [x['iteration'] for x in _events(tmp_path)] == [3]
+    assert (tmp_path / 'interrupted.pth').exists()
 
 
 def test_it_changes_nothing_in_a_sound_training(tmp_path):
@@ -206,14 +255,18 @@ def test_what_a_loss_scaler_skips_is_no_news(tmp_path):
     assert all(x.isfinite().all() for x in hook.states[-1].values())
 
 
-def _rank(rank, path, tmp_path):
+def _rank(rank, path, tmp_path, late):
     torch.set_num_threads(1)
     os.environ['LOCAL_RANK'] = str(rank)
     torch.distributed.init_process_group(
-        'gloo', f'file://{path}', rank=rank, world_size=2)
+        'gloo', f'file://{path}', rank=rank, world_size=2,
+        timeout=timedelta(seconds=60))
     data = _data(16, _5=math.nan)  # of rank 1, in iteration 2
+    # Rank 0 alone saves the bad iteration too.
     hook, runner = _train(
-        tmp_path, data, sampler=DistributedSampler(
+        tmp_path, data, _Record(late=late), checkpoint=dict(
+            type='CheckpointHook', by_epoch=False, interval=1),
+        sampler=DistributedSampler(
             data, num_replicas=2, rank=rank, shuffle=False))
     assert hook.num_skipped == 1
     assert _same(hook.states[0], hook.states[1])
@@ -233,8 +286,10 @@ def mp_gather(x):
 
 
 @pytest.mark.slow
-def test_ranks_skip_alike(tmp_path):
-    mp.spawn(_rank, args=(str(tmp_path / 'rendezvous'), tmp_path), nprocs=2)
+@pytest.mark.parametrize('late', [False, True])
+def test_ranks_skip_alike(tmp_path, late):
+    mp.spawn(
+        _rank, args=(str(tmp_path / 'rendezvous'), tmp_path, late), nprocs=2)
     ranks = _events(tmp_path)
     assert [x['rank'] for x in ranks] == [0, 1]
     assert [x['loss_finite'] for x in ranks] == [True, False]
