@@ -1,10 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 
 from mmloc.photometric import change
 from mmloc.registry import TRANSFORMS
+
+from .randomness import cache_randomness
 
 
 @TRANSFORMS.register_module()

@@ -3,7 +3,6 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from mmcv.transforms.utils import cache_randomness
 from mmdet.datasets.transforms import RandomCrop
 from mmdet.datasets.transforms import RandomFlip as MMDetFlip
 from mmdet.datasets.transforms import Resize as MMDetResize
@@ -11,6 +10,8 @@ from mmpretrain.datasets import RandomResizedCrop as MMPretrainCrop
 from torch.nn.functional import interpolate
 
 from mmloc.registry import TRANSFORMS
+
+from .randomness import cache_randomness
 
 _FLIP_CODES = dict(horizontal=1, vertical=0, diagonal=-1)
 
@@ -172,6 +173,8 @@ class RandomResizedCrop(MMPretrainCrop):
             max_attempts=max_attempts,
             backend=backend)
         self.resize = Resize(scale=scale, backend=backend)
+
+    rand_crop_params = cache_randomness.of(MMPretrainCrop, 'rand_crop_params')
 
     def transform(self, results: dict) -> dict:
         """Crop and resize.

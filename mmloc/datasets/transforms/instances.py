@@ -3,7 +3,6 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import bbox_overlaps
@@ -12,6 +11,8 @@ from torchvision.ops import nms
 
 from mmloc import photometric
 from mmloc.registry import TRANSFORMS
+
+from .randomness import cache_randomness
 
 
 @TRANSFORMS.register_module()

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmdet.structures.bbox import HorizontalBoxes
 
 from mmloc.registry import TRANSFORMS
 
+from .randomness import cache_randomness
 from .regions import (
     empty,
     intersect,

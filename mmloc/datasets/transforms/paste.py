@@ -1,14 +1,14 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-
 import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmdet.structures.bbox import HorizontalBoxes
-from mmpretrain.datasets import RandomResizedCrop
 
 from mmloc.registry import TRANSFORMS
+
+from .geometric import RandomResizedCrop
+from .randomness import cache_randomness
 
 
 @TRANSFORMS.register_module()

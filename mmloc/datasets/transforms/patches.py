@@ -6,10 +6,11 @@ import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmdet.structures.bbox import HorizontalBoxes
 
 from mmloc.registry import TRANSFORMS
+
+from .randomness import cache_randomness
 
 
 def _set_box(results: dict, box: np.ndarray) -> None:

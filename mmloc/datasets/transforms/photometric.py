@@ -6,13 +6,14 @@ InsLoc and SoCo calls it by way of torchvision on RGB images.
 """
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmpretrain.datasets import ColorJitter as MMPretrainColorJitter
 from mmpretrain.datasets import GaussianBlur as MMPretrainGaussianBlur
 from mmpretrain.datasets import Solarize as MMPretrainSolarize
 
 from mmloc import photometric
 from mmloc.registry import TRANSFORMS
+
+from .randomness import cache_randomness
 
 
 @TRANSFORMS.register_module()
@@ -68,6 +69,8 @@ class ColorJitter(MMPretrainColorJitter):
     - img (np.uint8): (H, W, 3), BGR, or
     - photometric, see :class:`DeferPhotometric`.
     """
+
+    _rand_params = cache_randomness.of(MMPretrainColorJitter, '_rand_params')
 
     def transform(self, results: dict) -> dict:
         """Jitter the colours.
@@ -144,6 +147,11 @@ class GaussianBlur(MMPretrainGaussianBlur):
     - photometric, see :class:`DeferPhotometric`.
     """
 
+    random_disable = cache_randomness.of(MMPretrainGaussianBlur,
+                                         'random_disable')
+    random_magnitude = cache_randomness.of(MMPretrainGaussianBlur,
+                                           'random_magnitude')
+
     def transform(self, results: dict) -> dict:
         """Blur the image or leave it.
 
@@ -170,6 +178,10 @@ class Solarize(MMPretrainSolarize):
     - img (np.uint8): (H, W, 3), or
     - photometric, see :class:`DeferPhotometric`.
     """
+
+    random_disable = cache_randomness.of(MMPretrainSolarize, 'random_disable')
+    random_magnitude = cache_randomness.of(MMPretrainSolarize,
+                                           'random_magnitude')
 
     def transform(self, results: dict) -> dict:
         """Invert the bright pixels of the image or leave it.

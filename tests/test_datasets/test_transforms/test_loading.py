@@ -13,6 +13,25 @@ from mmloc.datasets import UnlabeledImageDataset
 from mmloc.datasets.transforms import LoadImage, UnreadableImageError
 
 
+@pytest.mark.parametrize('options', [
+    dict(progressive=True),
+    dict(exif=b'Exif\0\0' + bytes(100)),
+    dict(comment='a' * 300),
+    dict(padded=True),
+])
+def test_size_of_any_jpeg(tmp_path, options):
+    path = tmp_path / 'a.jpg'
+    padded = options.pop('padded', False)
+    Image.new('RGB', (36, 24)).save(path, **options)
+    if padded:
+        # A marker may have any number of bytes 255 before it.
+        data = path.read_bytes()
+        path.write_bytes(data[:2] + b'\xff' + data[2:])
+    with pytest.raises(UnreadableImageError, match='36 x 24 pixels'):
+        _load(path, max_pixels=36 * 24 - 1)
+    assert _load(path, max_pixels=36 * 24)['img_shape'] == (24, 36)
+
+
 @pytest.fixture
 def picture():
     """An RGB image (24, 36, 3), smooth enough for JPEG to keep it."""
