@@ -32,7 +32,8 @@ def augment(images: Tensor, vectors: np.ndarray) -> Tensor:
         x = jitter(x, order.astype(int), factors)
     grey, sigma, threshold = vectors[:, 12:15].T
     # Not expanded: the next stage may write to some of the images.
-    x = _change_some(x, grey > 0, lambda part: to_grey(part).repeat(1, 3, 1, 1))
+    x = _change_some(
+        x, grey > 0, lambda part: to_grey(part).repeat(1, 3, 1, 1))
     blurred = sigma > 0
     x = _change_some(x, blurred, lambda part: gaussian_blur(
         part, sigma[blurred]))

@@ -56,8 +56,8 @@ class NonFiniteHook(Hook):
         late (bool, optional): Whether the host reads one step later. Steps
             that make an optimizer's moments, as the first does, and those
             with a loss scaler, which reads by itself, are looked at at once
-            all the same. A count of steps that an optimizer keeps on the host counts
-            a step taken back. Defaults to None, for GPUs only.
+            all the same. A count of steps that an optimizer keeps on the host
+            counts a step taken back. Defaults to None, for GPUs only.
 
     Raises:
         ValueError: An argument is out of range.

@@ -146,7 +146,7 @@ class _Growing(_Model):
 
 @pytest.mark.parametrize('optimizer', ['AdamW', 'mmloc.LARS'])
 def test_a_bad_step_that_would_make_moments(tmp_path, optimizer):
-    hook, runner = _train(
+    hook, _ = _train(
         tmp_path, _data(_4=math.nan), hook=_Record(late=True),
         optimizer=optimizer, model=_Growing())
     assert _same(*hook.states[1:3])
