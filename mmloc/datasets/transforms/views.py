@@ -5,6 +5,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmdet.datasets.transforms import MultiBranch as MMDetMultiBranch
 
+from mmloc import photometric
 from mmloc.registry import TRANSFORMS
 
 
@@ -31,6 +32,7 @@ class MultiBranch(MMDetMultiBranch):
             branch = pipeline(fork(results))
             if branch is None:
                 return None
+            _check_colours(name, results, branch)
             for key, value in branch.items():
                 packed.setdefault(key, {})[name] = value
         return packed
@@ -139,10 +141,11 @@ class MultiView(BaseTransform):
             return None
         packed: dict = {}
         for name, view in joint['views'].items():
-            view = self.then[name](view)
-            if view is None:
+            result = self.then[name](view)
+            if result is None:
                 return None
-            for key, value in view.items():
+            _check_colours(name, view, result)
+            for key, value in result.items():
                 packed.setdefault(key, {})[name] = value
         return packed
 
@@ -191,6 +194,16 @@ def _copy(value):
     if isinstance(value, list):
         return [_copy(item) for item in value]
     return copy.deepcopy(value)
+
+
+def _check_colours(name: str, view: dict, packed: dict) -> None:
+    """Raise ValueError if drawn colours have been lost in packing."""
+    if (view.get(photometric.KEY) is not None
+            and photometric.KEY not in packed.get('data_samples', ())):
+        raise ValueError(
+            f'The colours of view {name!r} were drawn, but packing has left '
+            'them out, so that they would never be changed; pack by '
+            'mmloc.PackRegionInputs, or leave out DeferPhotometric.')
 
 
 def _sources_first(views: dict) -> dict:

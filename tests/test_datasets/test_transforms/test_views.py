@@ -9,6 +9,7 @@ from mmdet.datasets.transforms import RandomFlip, Resize
 from mmdet.structures.bbox import HorizontalBoxes
 
 from mmloc.datasets.transforms import (
+    DeferPhotometric,
     MultiBranch,
     MultiView,
     PackRegionInputs,
@@ -196,6 +197,23 @@ def test_branches_share_pixels_and_nothing_else():
     branch.branch_pipelines['b'] = lambda results: None
     branch.branch_pipelines['a'] = lambda results: dict(inputs=1)
     assert branch(given) is None
+
+
+@pytest.mark.parametrize('kind', ['mmdet.PackDetInputs',
+                                  'mmloc.PackRegionInputs'])
+def test_drawn_colours_are_not_lost_in_packing(kind):
+    pack = [dict(type=kind, meta_keys=('flip', ))]
+    views = {name: dict(then=pack) for name in ('view1', 'view2')}
+    given = dict(sample(), gt_bboxes=HorizontalBoxes(torch.zeros(1, 4)),
+                 proposals_scores=np.ones(1))
+    for transform in (build(views, PAIRS[:1]), MultiBranch(['a'], a=pack)):
+        assert transform(given)
+        drawn = DeferPhotometric()(dict(given))
+        if kind == 'mmdet.PackDetInputs':
+            with pytest.raises(ValueError, match='packing has left them out'):
+                transform(drawn)
+        else:
+            assert transform(drawn)
 
 
 @pytest.mark.parametrize(('kwargs', 'match'), [
