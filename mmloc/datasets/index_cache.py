@@ -68,8 +68,7 @@ class IndexCache:
                 content = json.load(file)
             if is_current(content['stamp']):
                 return {
-                    name: np.load(f'{self._start}-{content["token"]}-{name}'
-                                  '.npy', mmap_mode='r')
+                    name: _map(f'{self._start}-{content["token"]}-{name}.npy')
                     for name in content['names']
                 }
         return None
@@ -123,6 +122,13 @@ class IndexCache:
                 with suppress(OSError):
                     if time.time() - os.stat(path).st_mtime > _KEPT_SECONDS:
                         os.unlink(path)
+
+
+def _map(path: str) -> np.ndarray:
+    array = np.load(path, mmap_mode='r')
+    with suppress(OSError):
+        os.utime(path)  # it is in use: see _KEPT_SECONDS
+    return array
 
 
 def to_pickle(array: np.ndarray | None) -> np.ndarray | str | None:

@@ -213,6 +213,13 @@ def test_old_versions_do_not_pile_up(folder, cache):
     (folder / 'c.jpg').write_bytes(b'')
     read_images('', str(folder))
     assert len([*cache.iterdir()]) == 3
+    # Age is that of the last use.
+    for path in cache.iterdir():
+        os.utime(path, (1, 1))
+    read_images('', str(folder))
+    (folder / 'd.jpg').write_bytes(b'')
+    read_images('', str(folder))
+    assert len([*cache.iterdir()]) == 5
 
 
 def test_a_folder_that_cannot_be_written_to_is_said(folder, monkeypatch,
