@@ -21,6 +21,7 @@ STAGES = dict(
     blur=slice(13, 14),
     solarize=slice(14, 15),
     cutout=slice(15, None))
+_NUMBERS = {stage: i for i, stage in enumerate(STAGES, 1)}
 
 
 def unchanged() -> np.ndarray:
@@ -53,21 +54,23 @@ def change(results: dict, stage: str, values: Sequence[float]) -> dict:
     if results.get(KEY) is None:
         results['img'] = _ACTIONS[stage](results['img'], np.asarray(values))
         return results
-    vector, number = results[KEY], list(STAGES).index(stage) + 1
-    if number <= vector[0]:
+    vector, number = results[KEY], _NUMBERS[stage]
+    last, *size = vector[:3].tolist()
+    if number <= last:
         raise ValueError(
-            f'{list(STAGES)[int(vector[0]) - 1]!r} comes before {stage!r} in '
+            f'{list(STAGES)[int(last) - 1]!r} comes before {stage!r} in '
             f'the pipeline, expected the order {", ".join(STAGES)}, each '
             'once; reorder the transforms or leave out DeferPhotometric.')
-    view = (*results['img'].shape[:2], results.get('flip', False))
-    if vector[0] and view[:2] != tuple(vector[1:3]):
+    height, width = results['img'].shape[:2]
+    if last and size != [height, width]:
         raise ValueError(_MOVED)
-    size = STAGES[stage].start + len(values)
-    vector = np.concatenate(
-        [vector, np.zeros(max(size - len(vector), 0), np.float32)])
-    vector[:4] = number, *view
-    vector[STAGES[stage].start:size] = values
-    results[KEY] = vector
+    start = STAGES[stage].start
+    # A cutout lengthens the vector; none is changed in place.
+    changed = np.zeros(max(start + len(values), len(vector)), np.float32)
+    changed[:len(vector)] = vector
+    changed[:4] = number, height, width, results.get('flip', False)
+    changed[start:start + len(values)] = values
+    results[KEY] = changed
     return results
 
 

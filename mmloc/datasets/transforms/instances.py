@@ -5,7 +5,6 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TASK_UTILS
-from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 from torchvision.ops import nms
 
@@ -99,9 +98,10 @@ class AugmentBoxes(BaseTransform):
         if img_shape not in self._anchors:
             width, height = self.anchor_generator.strides[0]
             featmap = (-(-img_shape[0] // height), -(-img_shape[1] // width))
-            self._anchors[
-                img_shape] = self.anchor_generator.single_level_grid_priors(
-                    featmap, level_idx=0, device='cpu')
+            anchors = self.anchor_generator.single_level_grid_priors(
+                featmap, level_idx=0, device='cpu')
+            # Each coordinate in one piece, as `_ious` reads them.
+            self._anchors[img_shape] = anchors.t().contiguous().t()
         return self._anchors[img_shape]
 
     def candidates(self, box: Tensor, anchors: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class AugmentBoxes(BaseTransform):
         Returns:
             Tensor: (M, 4), M is 0 if none passes and ``fallback`` is 'box'.
         """
-        ious = bbox_overlaps(box[None], anchors)[0]
+        ious = torch.from_numpy(_ious(box.numpy(), anchors.numpy()))
         passing = anchors[ious > self.iou_thr]
         if len(passing) == 0 and self.fallback == 'top':
             passing = anchors[ious.topk(min(self.num_fallback,
@@ -169,6 +169,18 @@ class AugmentBoxes(BaseTransform):
                 f'nms_iou_thr={self.nms_iou_thr}, '
                 f'fallback={self.fallback!r}, '
                 f'anchor_generator={self.anchor_generator})')
+
+
+def _ious(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """IoU of a box (4, ) with others (n, 4), to mmdet's bits but quicker."""
+    left, top, right, bottom = boxes.T
+    x1, y1, x2, y2 = box
+    widths = np.minimum(right, x2) - np.maximum(left, x1)
+    heights = np.minimum(bottom, y2) - np.maximum(top, y1)
+    overlap = np.maximum(widths, 0) * np.maximum(heights, 0)
+    area = (right - left) * (bottom - top)
+    union = (x2 - x1) * (y2 - y1) + area - overlap
+    return overlap / np.maximum(union, np.float32(1e-6))
 
 
 @TRANSFORMS.register_module()

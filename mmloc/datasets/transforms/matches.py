@@ -136,7 +136,7 @@ class SelectMatches(BaseTransform):
             name: view_region(view['homography_matrix'], view['img_shape'])
             for name, view in views.items()
         }
-        proposals = results['proposals'].astype(np.float64)
+        proposals = self._as_drawn(results['proposals'].astype(np.float64))
         minimum = max(self.min_common >> results.get('attempt', 0), 1)
         drawn: list[dict] = []
         for names, same_as in self.pairs:
@@ -151,16 +151,18 @@ class SelectMatches(BaseTransform):
             _set_boxes(name, view, drawn)
         return results
 
+    def _as_drawn(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes or regions in the convention to compute with."""
+        return last_pixels(boxes) if self.inclusive else boxes
+
     def _draw(self, names: tuple[str, str], proposals: np.ndarray, views: dict,
               regions: dict, minimum: int) -> dict | None:
-        """Draw a pair's boxes.
+        """Draw a pair's boxes from proposals in the convention.
 
         Returns:
             dict or None: By view, normalised boxes (num, 4) and ids (num, ).
         """
-        as_drawn = last_pixels if self.inclusive else np.asarray
-        proposals = as_drawn(proposals)
-        shared = as_drawn(intersect(*(regions[name] for name in names)))
+        shared = self._as_drawn(intersect(*(regions[name] for name in names)))
         candidates = np.flatnonzero(~empty(intersect(proposals, shared)))
         if len(candidates) < minimum:
             return None
@@ -171,12 +173,12 @@ class SelectMatches(BaseTransform):
             if name in self.jitter:
                 changes = self._rand_changes(len(raw), **self.jitter[name])
                 raw = jitter_boxes(raw, changes, self.inclusive)
-            raw = intersect(raw, as_drawn(regions[name]))
+            raw = intersect(raw, self._as_drawn(regions[name]))
             boxes[name] = normalize_boxes(raw, regions[name])
-            sides = boxes[name][:, 2:] - boxes[name][:, :2]
-            sides = sides * views[name]['img_shape'][1::-1]
             lost |= empty(raw)
             if self.min_size > 0:
+                sides = boxes[name][:, 2:] - boxes[name][:, :2]
+                sides = sides * views[name]['img_shape'][1::-1]
                 lost |= (sides < self.min_size).any(1)
         kept = np.flatnonzero(~lost)
         if len(kept) == 0:

@@ -99,5 +99,6 @@ def normalize_boxes(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: (n, 4), 0 to 1 inside the region.
     """
-    origin = region[[0, 1, 0, 1]]
-    return (boxes - origin) / (region[[2, 3, 2, 3]] - origin)
+    origin, end = region[:2], region[2:]
+    corners = boxes.reshape(-1, 2, 2)
+    return ((corners - origin) / (end - origin)).reshape(-1, 4)
