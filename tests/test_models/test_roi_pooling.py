@@ -2,7 +2,12 @@
 import pytest
 import torch
 
-from mmloc.models.utils import axis_weights, pool_by_kernel, pool_by_matmul
+from mmloc.models.utils import roi_pooling
+from mmloc.models.utils.roi_pooling import (
+    axis_weights,
+    pool_by_kernel,
+    pool_by_matmul,
+)
 
 
 def random_boxes(shape: tuple, num: int, generator) -> torch.Tensor:
@@ -55,6 +60,23 @@ def test_sets_do_not_touch_each_other():
     alone = [pool_by_matmul(feat, [x], (7, 7), 0, True)[0] for x in sets]
     for ours, expected in zip(both, alone):
         torch.testing.assert_close(ours, expected)
+
+
+def test_regions_take_turns_if_they_are_too_many(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    feat = torch.randn(2, 3, 8, 9, generator=generator, requires_grad=True)
+    sets = [random_boxes(feat.shape, num, generator).float()
+            for num in (5, 0, 2)]
+    results = []
+    for largest in (roi_pooling.LARGEST, 2 * 2 * 3 * 9 * 7):
+        monkeypatch.setattr(roi_pooling, 'LARGEST', largest)
+        pooled = pool_by_matmul(feat, sets, (7, 5), 0, True)
+        grad, = torch.autograd.grad(
+            sum(x.square().sum() for x in pooled), feat)
+        results.append([*pooled, grad])
+    assert [len(x) for x in results[1][:3]] == [10, 0, 4]
+    for at_once, in_turns in zip(*results):
+        torch.testing.assert_close(in_turns, at_once)
 
 
 def test_weights_of_a_bin_add_up_to_its_share_inside():

@@ -7,6 +7,10 @@ from mmcv.ops import roi_align
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+#: Numbers that the rows of all regions may take, 2 GiB in float32. Trainings
+#: stay below it; many boxes on the map of a detector do not.
+LARGEST = 2**29
+
 
 def pad_boxes(boxes: Sequence[Tensor]) -> tuple[Tensor, list[int] | None]:
     """Put the boxes of all images in one tensor.
@@ -118,7 +122,9 @@ def pool_by_matmul(feat: Tensor, box_sets: Sequence[Tensor],
     The interpolation of a region is a product of one matrix per axis. Dense
     products cost more operations than reading the few cells of a sample, but
     run at the full speed of the device, read maps in channels-last order
-    as they are, and add up gradients in a fixed order.
+    as they are, and add up gradients in a fixed order. In between they hold
+    S rows of the map for each region; if there are too many, regions take
+    turns.
 
     Args:
         feat (Tensor): The map, shape (N, C, H, W).
@@ -133,6 +139,15 @@ def pool_by_matmul(feat: Tensor, box_sets: Sequence[Tensor],
         List[Tensor]: For each set (N * K, C, S, S), channels last.
     """
     boxes = torch.cat(tuple(box_sets), dim=1)
+    most = max(LARGEST // (feat[:, :, 0].numel() * output_size[0]), 1)
+    if boxes.shape[1] > most:
+        return [
+            torch.cat([
+                pool_by_matmul(feat, [part], output_size, sampling_ratio,
+                               aligned)[0].unflatten(0, part.shape[:2])
+                for part in x.split(most, dim=1)
+            ], dim=1).flatten(0, 1) for x in box_sets
+        ]
     start = boxes[..., :2] - (0.5 if aligned else 0)
     length = boxes[..., 2:] - boxes[..., :2]
     if not aligned:
