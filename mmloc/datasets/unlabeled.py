@@ -132,8 +132,11 @@ class UnlabeledImageDataset(RedrawMixin, BaseDataset):
         Returns:
             dict: As :meth:`load_data_list` gives it, and ``img_name``.
         """
+        # The list makes a new dict, which upstream would copy deeply.
+        info = dict(
+            self.data_list[idx],
+            sample_idx=idx if idx >= 0 else len(self) + idx)
         # Here and not in the list, which would keep every path twice.
-        info = super().get_data_info(idx)
         info['img_name'] = image_name(info['img_path'], self._name_prefix)
         return info
 

@@ -21,6 +21,7 @@ STAGES = dict(
     blur=slice(13, 14),
     solarize=slice(14, 15),
     cutout=slice(15, None))
+_UNCHANGED = np.array([*[0] * 4, *range(4), *NEUTRAL, 0, 0, 256], np.float32)
 _NUMBERS = {stage: i for i, stage in enumerate(STAGES, 1)}
 
 
@@ -34,7 +35,7 @@ def unchanged() -> np.ndarray:
         sigma of the blur; threshold of the solarisation, 256 for none. A
         cutout adds its colour (BGR) and four numbers for each square.
     """
-    return np.array([*[0] * 4, *range(4), *NEUTRAL, 0, 0, 256], np.float32)
+    return _UNCHANGED.copy()
 
 
 def change(results: dict, stage: str, values: Sequence[float]) -> dict:

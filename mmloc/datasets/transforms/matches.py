@@ -245,7 +245,7 @@ def _set_boxes(name: str, view: dict, drawn: list[dict]) -> None:
     # mmdet's packing would ask for scores of the proposals.
     view.pop('proposals', None)
     view['gt_bboxes'] = HorizontalBoxes(
-        torch.from_numpy(boxes.astype(np.float32)))
+        torch.from_numpy(boxes.astype(np.float32)), clone=False)
     view['gt_bboxes_labels'] = np.concatenate(ids).astype(np.int64)
     view['view_pairs'] = [tuple(drawn[i]) for i in pairs]
     view['gt_bboxes_pairs'] = np.repeat(pairs, len(ids[0])).astype(np.int64)

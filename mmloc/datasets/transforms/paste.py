@@ -141,8 +141,9 @@ class PasteInstance(BaseTransform):
         ]
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
+        boxes = np.array(boxes, np.float32).reshape(-1, 4)
         results['gt_bboxes'] = HorizontalBoxes(
-            torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+            torch.from_numpy(boxes), clone=False)
         results['gt_bboxes_labels'] = np.arange(len(boxes), dtype=np.int64)
         return results
 
