@@ -111,7 +111,7 @@ def require(cfg: Config, *keys: str) -> None:
         if cfg.get(key) is None:
             raise ValueError(
                 f'config {cfg.filename} has no {key}, which is needed here; '
-                'pretraining configs can be trained but not tested, and probes '
+                'pretraining configs can be trained but not tested, probes '
                 'tested but not trained')
 
 
