@@ -32,6 +32,8 @@ python=$(bash tools/setup_env.sh --tests)
 bin=$(dirname "$python")
 # Small tensors: more threads only get in each other's way.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# Freed tensors go back to the system, which the test processes share.
+export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-1048576}
 
 check 'Lint' "$python" -m ruff check .
 check 'Shell scripts' "$bin/shellcheck" tools/*.sh .ci/run

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.visualization import DetLocalVisualizer
 from mmengine.hooks import Hook
+from mmpretrain.visualization import UniversalVisualizer
 
 from mmloc.engine import launch
 from tests import tiny_data
@@ -109,6 +111,9 @@ def folder(tmp_path_factory):
         patch.setenv('TORCH_HOME', str(folder / 'downloads'))
         yield folder
     shutil.rmtree(folder)
+    # mmengine keeps them by name for the next training of this process.
+    for visualizer in (DetLocalVisualizer, UniversalVisualizer):
+        visualizer._instance_dict.clear()
 
 
 def _settings(node, path=''):

@@ -22,6 +22,8 @@ def build_config(cfg):
 def build(name):
     """One of the pretraining networks, without values, its queue short."""
     cfg = Config.fromfile(CONFIGS / f'_base_/models/{name}.py').model
+    # In the order of other projects' networks, for features of equal rounding.
+    cfg.channels_last = False
     if cfg.type == 'mmloc.InsLoc':
         cfg.head.queue.length = 8
     return build_config(cfg)

@@ -161,10 +161,13 @@ def fitting_detectors(cfg: Config) -> list:
         cfg (Config): The pretraining config.
 
     Returns:
-        list[str]: Their paths in the checkout, Faster R-CNN first.
+        list[str]: Their paths in the checkout, those of COCO and of Faster
+        R-CNN first.
     """
     method = cfg.model.type.rpartition('.')[2].lower()
-    files = sorted((ROOT / 'configs' / method).glob('downstream/*-pre_*.py'))
+    files = sorted(
+        (ROOT / 'configs' / method).glob('downstream/*-pre_*.py'),
+        key=lambda file: (not file.stem.endswith('_coco'), file))
     return [str(file.relative_to(ROOT)) for file in files
             if _shape(Config.fromfile(file)) == _shape(cfg)]
 
