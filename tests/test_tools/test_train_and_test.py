@@ -14,6 +14,7 @@ import torch
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,8 +30,12 @@ def _one_thread():
 @pytest.fixture(autouse=True)
 def _no_former_run():
     """Forget what mmengine keeps for the life of a process."""
+    managers = (MMLogger, MessageHub, DefaultScope, Visualizer,
+                DetLocalVisualizer)
+    for manager in managers:
+        manager._instance_dict.clear()
     yield
-    for manager in (MMLogger, MessageHub, DefaultScope, DetLocalVisualizer):
+    for manager in managers:
         manager._instance_dict.clear()
 
 

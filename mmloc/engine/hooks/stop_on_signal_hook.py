@@ -184,7 +184,9 @@ def _release() -> None:
 
 
 def _release_child() -> None:
-    if signal.SIGTERM in _heard:
+    # Not by _heard: a training that raised leaves its handler behind.
+    handler = signal.getsignal(signal.SIGTERM)
+    if getattr(handler, '__func__', None) is StopOnSignalHook._note:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _release()
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -246,6 +247,28 @@ def test_a_forked_evaluation_can_be_ended(tmp_path):
         val_evaluator=Evaluator(Forking())))
     runner.train()
     assert runner.message_hub.get_scalar('val/ended').current() == 1
+
+
+def test_a_fork_after_trainings_that_raised_can_be_ended():
+    """Each leaves its handler, and the next one takes it for the former."""
+    runner = SimpleNamespace(train_loop=None, val_loop=None)
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        first, second = (StopOnSignalHook(('SIGTERM', )) for _ in range(2))
+        first.before_train(runner)
+        second.before_train(runner)
+        second.after_train(runner)
+        assert signal.getsignal(signal.SIGTERM) == first._note
+        context = multiprocessing.get_context('fork')
+        runs = context.Event()
+        process = context.Process(target=lambda: runs.set() or time.sleep(60))
+        process.start()
+        runs.wait()
+        process.terminate()
+        process.join(30)
+        assert process.exitcode == -signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def test_a_thread_trains_without_signals(tmp_path):
