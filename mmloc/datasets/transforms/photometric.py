@@ -137,6 +137,17 @@ class RandomGrayscale(BaseTransform):
         return f'{self.__class__.__name__}(prob={self.prob})'
 
 
+def _change_at_random(transform: BaseTransform, results: dict, change: str,
+                      magnitude: float | None) -> dict:
+    """Change an image as mmpretrain's transforms do: perhaps, and by a
+    drawn magnitude where none is given."""
+    if transform.random_disable():
+        return results
+    if magnitude is None:
+        magnitude = transform.random_magnitude()
+    return photometric.change(results, change, [magnitude])
+
+
 @TRANSFORMS.register_module()
 class GaussianBlur(MMPretrainGaussianBlur):
     """mmpretrain's blur, which is Pillow's, in less time.
@@ -161,12 +172,7 @@ class GaussianBlur(MMPretrainGaussianBlur):
         Returns:
             dict: Result dict, perhaps with a changed ``img``.
         """
-        if self.random_disable():
-            return results
-        sigma = self.radius
-        if sigma is None:
-            sigma = self.random_magnitude()
-        return photometric.change(results, 'blur', [sigma])
+        return _change_at_random(self, results, 'blur', self.radius)
 
 
 @TRANSFORMS.register_module()
@@ -192,9 +198,4 @@ class Solarize(MMPretrainSolarize):
         Returns:
             dict: Result dict, perhaps with a changed ``img``.
         """
-        if self.random_disable():
-            return results
-        threshold = self.thr
-        if threshold is None:
-            threshold = self.random_magnitude()
-        return photometric.change(results, 'solarize', [threshold])
+        return _change_at_random(self, results, 'solarize', self.thr)
