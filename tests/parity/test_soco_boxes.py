@@ -17,6 +17,7 @@ from mmloc.datasets.transforms import (
     SelectMatches,
 )
 from mmloc.datasets.transforms.regions import (
+    common,
     empty,
     intersect,
     jitter_boxes,
@@ -139,19 +140,19 @@ def test_conversion_and_overlap(golden):
     for record in records:
         boxes = last_pixels(proposals(record))
         np.testing.assert_array_equal(boxes, record['props_xyxy_id'][:, :4])
-        shared = last_pixels(
-            intersect(
-                crop_region(record['params1']),
-                crop_region(record['params2'])))
+        regions = [
+            last_pixels(crop_region(record[key]))
+            for key in ('params1', 'params2')
+        ]
+        shared = intersect(regions[0][None], regions[1])
         assert empty(shared) == record['overlap_is_none']
         if empty(shared):
             num_apart += 1
         else:
-            np.testing.assert_array_equal(shared, record['overlap'])
-        common = ~empty(intersect(boxes, shared))
+            np.testing.assert_array_equal(shared[0], record['overlap'])
         np.testing.assert_array_equal(
-            np.column_stack([boxes, 1 + np.arange(len(boxes))])[common],
-            record['overlap_props'])
+            np.column_stack([boxes, 1 + np.arange(len(boxes))])[common(
+                boxes, *regions)], record['overlap_props'])
     assert num_apart == case['n_overlap_none']
 
 

@@ -10,6 +10,8 @@ from mmloc.registry import TRANSFORMS
 
 from .randomness import cache_randomness
 from .regions import (
+    box_changes,
+    common,
     empty,
     intersect,
     jitter_boxes,
@@ -91,6 +93,12 @@ class SelectMatches(BaseTransform):
         if not self.pairs or num < 1:
             raise ValueError(f'There are {len(self.pairs)} pairs and num is '
                              f'{num}, expected at least one of each.')
+        #: By view, the indices of its pairs.
+        self.pairs_of = {
+            name: [i for i, (names, _) in enumerate(self.pairs)
+                   if name in names]
+            for names, _ in self.pairs for name in names
+        }
         self.num = num
         self.min_common = num // 2 if min_common is None else min_common
         self.jitter = jitter or {}
@@ -102,6 +110,8 @@ class SelectMatches(BaseTransform):
                     '[0, 1] and ratio in [0, 1).')
         self.min_size = min_size
         self.inclusive = inclusive
+        # The compiler's runtime loads once, not in each forked worker.
+        common(np.empty((0, 4)), np.empty(4), np.empty(4))
 
     @cache_randomness
     def _rand_choice(self, num_candidates: int) -> np.ndarray:
@@ -112,8 +122,7 @@ class SelectMatches(BaseTransform):
     def _rand_changes(self, num_boxes: int, prob: float,
                       ratio: float) -> np.ndarray:
         """Draw the changes of :func:`jitter_boxes`, (num_boxes, 4)."""
-        chosen = np.random.rand(num_boxes, 1) < prob
-        return chosen * np.random.uniform(-ratio, ratio, (num_boxes, 4))
+        return box_changes(np.random.rand(5 * num_boxes), prob, ratio)
 
     @cache_randomness
     def _rand_repeats(self, num_boxes: int) -> np.ndarray:
@@ -148,7 +157,7 @@ class SelectMatches(BaseTransform):
                 return None
             drawn.append(pair)
         for name, view in views.items():
-            _set_boxes(name, view, drawn)
+            self._set_boxes(name, view, drawn)
         return results
 
     def _as_drawn(self, boxes: np.ndarray) -> np.ndarray:
@@ -162,31 +171,33 @@ class SelectMatches(BaseTransform):
         Returns:
             dict or None: By view, normalised boxes (num, 4) and ids (num, ).
         """
-        shared = self._as_drawn(intersect(*(regions[name] for name in names)))
-        candidates = np.flatnonzero(~empty(intersect(proposals, shared)))
+        limits = [self._as_drawn(regions[name]) for name in names]
+        candidates = common(proposals, *limits)
         if len(candidates) < minimum:
             return None
         chosen = candidates[self._rand_choice(len(candidates))]
         boxes, lost = {}, np.zeros(len(chosen), dtype=bool)
-        for name in names:
+        for name, limit in zip(names, limits):
             raw = proposals[chosen]
             if name in self.jitter:
                 changes = self._rand_changes(len(raw), **self.jitter[name])
                 raw = jitter_boxes(raw, changes, self.inclusive)
-            raw = intersect(raw, self._as_drawn(regions[name]))
+            raw = intersect(raw, limit)
             boxes[name] = normalize_boxes(raw, regions[name])
             lost |= empty(raw)
             if self.min_size > 0:
                 sides = boxes[name][:, 2:] - boxes[name][:, :2]
                 sides = sides * views[name]['img_shape'][1::-1]
                 lost |= (sides < self.min_size).any(1)
-        kept = np.flatnonzero(~lost)
+        kept, = (~lost).nonzero()
         if len(kept) == 0:
             return None
         pair = {}
         for name in names:
-            rows = kept[self._rand_repeats(len(kept))]
-            rows = np.concatenate([kept, rows])
+            rows = kept
+            if len(kept) < self.num:
+                repeats = kept[self._rand_repeats(len(kept))]
+                rows = np.concatenate([kept, repeats])
             pair[name] = boxes[name][rows], chosen[rows] + 1
         return pair
 
@@ -203,15 +214,29 @@ class SelectMatches(BaseTransform):
                     f'source={other!r} of {name!r} and only resize it.')
         return dict(zip(names, pair.values()))
 
+    def _set_boxes(self, name: str, view: dict, drawn: list[dict]) -> None:
+        """Write the boxes of all pairs into a view."""
+        pairs = self.pairs_of[name]
+        boxes, ids = map(np.concatenate, zip(*(drawn[i][name] for i in pairs)))
+        height, width = view['img_shape'][:2]
+        boxes = boxes * (width, height, width, height)
+        # mmdet's packing would ask for scores of the proposals.
+        view.pop('proposals', None)
+        view['gt_bboxes'] = HorizontalBoxes(
+            torch.from_numpy(boxes.astype(np.float32)), clone=False)
+        view['gt_bboxes_labels'] = ids
+        view['view_pairs'] = [self.pairs[i][0] for i in pairs]
+        view['gt_bboxes_pairs'] = np.array(pairs, np.int64).repeat(self.num)
+
     def _check_sample(self, results: dict) -> None:
         if 'proposals' not in results:
             raise ValueError(
                 "The sample has no 'proposals'; put mmloc.LoadProposals or "
                 'mmloc.GenerateProposals before mmloc.MultiView.')
-        paired = {name for names, _ in self.pairs for name in names}
-        if paired != set(results['views']) or not paired >= set(self.jitter):
+        views, paired = results['views'].keys(), self.pairs_of.keys()
+        if paired != views or not paired >= self.jitter.keys():
             raise ValueError(
-                f'The views are {sorted(results["views"])}, those of pairs '
+                f'The views are {sorted(views)}, those of pairs '
                 f'{sorted(paired)} and those of jitter '
                 f'{sorted(self.jitter)}; every view must be in a pair, and '
                 'pairs and jitter must name views.')
@@ -234,18 +259,3 @@ def _check_pair(index: int, pair: dict) -> tuple[tuple[str, str], int | None]:
             'two different names and perhaps same_as, the index of an earlier '
             'pair.')
     return names, same_as
-
-
-def _set_boxes(name: str, view: dict, drawn: list[dict]) -> None:
-    """Write the boxes of all pairs into a view."""
-    pairs = [i for i, pair in enumerate(drawn) if name in pair]
-    boxes, ids = zip(*(drawn[i][name] for i in pairs))
-    height, width = view['img_shape'][:2]
-    boxes = np.concatenate(boxes) * (width, height, width, height)
-    # mmdet's packing would ask for scores of the proposals.
-    view.pop('proposals', None)
-    view['gt_bboxes'] = HorizontalBoxes(
-        torch.from_numpy(boxes.astype(np.float32)), clone=False)
-    view['gt_bboxes_labels'] = np.concatenate(ids).astype(np.int64)
-    view['view_pairs'] = [tuple(drawn[i]) for i in pairs]
-    view['gt_bboxes_pairs'] = np.repeat(pairs, len(ids[0])).astype(np.int64)

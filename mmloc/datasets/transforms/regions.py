@@ -1,14 +1,18 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Arithmetic on boxes and on the region of an image that a view shows.
 
-Boxes and regions are float64 arrays (..., 4), xyxy. They are pixels of the
+Boxes are float64 arrays (n, 4), regions (4, ), xyxy. They are pixels of the
 raw image and continuous: a region of width w reaches from x1 to x1 + w. With
 ``inclusive`` pixels, the published convention of SoCo, the last pixel is
 named instead (x2 = x1 + w - 1); see :func:`last_pixels`.
+
+Most is compiled: of arrays this small NumPy takes ten times as long.
 """
 import numpy as np
 
-_LAST_PIXEL = np.array([0, 0, 1, 1])
+from mmloc.utils.compiled import compiled
+
+_LAST_PIXEL = np.array([0., 0., 1., 1.])
 
 
 def view_region(homography: np.ndarray, img_shape: tuple) -> np.ndarray:
@@ -37,7 +41,8 @@ def view_region(homography: np.ndarray, img_shape: tuple) -> np.ndarray:
             'but only crops and resizes may come before the boxes are '
             "selected; move flips and the like to 'then' of the view.")
     x, y = -row[1] / x_scale, -top / y_scale
-    return np.array([x, y, x + width / x_scale, y + height / y_scale]).round(2)
+    corners = x, y, x + width / x_scale, y + height / y_scale
+    return np.array([round(corner * 100) / 100 for corner in corners])
 
 
 def last_pixels(boxes: np.ndarray) -> np.ndarray:
@@ -45,28 +50,84 @@ def last_pixels(boxes: np.ndarray) -> np.ndarray:
     return boxes - _LAST_PIXEL
 
 
+@compiled
 def intersect(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Parts of boxes that lie within a region.
 
     Args:
-        boxes (np.ndarray): (..., 4).
+        boxes (np.ndarray): (n, 4).
         region (np.ndarray): (4, ).
 
     Returns:
-        np.ndarray: (..., 4), :func:`empty` where they do not overlap.
+        np.ndarray: (n, 4), :func:`empty` where they do not overlap.
     """
-    parts = np.array(boxes)
-    np.maximum(parts[..., :2], region[:2], out=parts[..., :2])
-    np.minimum(parts[..., 2:], region[2:], out=parts[..., 2:])
+    parts = np.empty_like(boxes)
+    for i in range(len(boxes)):
+        for low, high in ((0, 2), (1, 3)):
+            parts[i, low] = max(boxes[i, low], region[low])
+            parts[i, high] = min(boxes[i, high], region[high])
     return parts
 
 
+@compiled
 def empty(boxes: np.ndarray) -> np.ndarray:
-    """Whether boxes have no width or no height, (...)."""
-    return ((boxes[..., 0] >= boxes[..., 2])
-            | (boxes[..., 1] >= boxes[..., 3]))
+    """Whether boxes (n, 4) have no width or no height, bool (n, )."""
+    result = np.empty(len(boxes), np.bool_)
+    for i in range(len(boxes)):
+        result[i] = (
+            boxes[i, 0] >= boxes[i, 2] or boxes[i, 1] >= boxes[i, 3])
+    return result
 
 
+@compiled
+def common(boxes: np.ndarray, first: np.ndarray,
+           second: np.ndarray) -> np.ndarray:
+    """Which boxes overlap what two regions have in common.
+
+    Args:
+        boxes (np.ndarray): (n, 4).
+        first (np.ndarray): Region, (4, ).
+        second (np.ndarray): Region, (4, ).
+
+    Returns:
+        np.ndarray: Their rows, int64 (m, ), rising.
+    """
+    rows = np.empty(len(boxes), np.int64)
+    num = 0
+    for i in range(len(boxes)):
+        left = max(boxes[i, 0], first[0], second[0])
+        top = max(boxes[i, 1], first[1], second[1])
+        right = min(boxes[i, 2], first[2], second[2])
+        bottom = min(boxes[i, 3], first[3], second[3])
+        if left < right and top < bottom:
+            rows[num] = i
+            num += 1
+    return rows[:num]
+
+
+@compiled
+def box_changes(drawn: np.ndarray, prob: float, ratio: float) -> np.ndarray:
+    """Changes of boxes for :func:`jitter_boxes`.
+
+    Args:
+        drawn (np.ndarray): (5 * n, ), uniform in [0, 1): first one for each
+            box that decides on its change, then its four changes for each.
+        prob (float): Probability of a change.
+        ratio (float): Of the sides, the largest change.
+
+    Returns:
+        np.ndarray: (n, 4), from ``-ratio`` to ``ratio``, or zeros.
+    """
+    num = len(drawn) // 5
+    changes = np.zeros((num, 4))
+    for i in range(num):
+        if drawn[i] < prob:
+            for j in range(4):
+                changes[i, j] = 2 * ratio * drawn[num + 4 * i + j] - ratio
+    return changes
+
+
+@compiled
 def jitter_boxes(boxes: np.ndarray,
                  changes: np.ndarray,
                  inclusive: bool = False) -> np.ndarray:
@@ -82,13 +143,18 @@ def jitter_boxes(boxes: np.ndarray,
     Returns:
         np.ndarray: (n, 4), not clipped.
     """
-    corners = boxes[:, :2]
-    sides = boxes[:, 2:] - corners + inclusive
-    corners = corners + changes[:, :2] * sides
-    sides = sides * (1 + changes[:, 2:])
-    return np.concatenate([corners, corners + sides - inclusive], 1)
+    jittered = np.empty_like(boxes)
+    for i in range(len(boxes)):
+        for low, high in ((0, 2), (1, 3)):
+            side = boxes[i, high] - boxes[i, low] + inclusive
+            start = boxes[i, low] + changes[i, low] * side
+            side = side * (1 + changes[i, high])
+            jittered[i, low] = start
+            jittered[i, high] = start + side - inclusive
+    return jittered
 
 
+@compiled
 def normalize_boxes(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Boxes as fractions of a region's width and height.
 
@@ -99,6 +165,10 @@ def normalize_boxes(boxes: np.ndarray, region: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: (n, 4), 0 to 1 inside the region.
     """
-    origin, end = region[:2], region[2:]
-    corners = boxes.reshape(-1, 2, 2)
-    return ((corners - origin) / (end - origin)).reshape(-1, 4)
+    result = np.empty_like(boxes)
+    for i in range(len(boxes)):
+        for j in range(4):
+            start = region[j % 2]
+            side = region[j % 2 + 2] - start
+            result[i, j] = (boxes[i, j] - start) / side
+    return result

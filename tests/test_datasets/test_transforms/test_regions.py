@@ -5,6 +5,8 @@ from mmdet.datasets.transforms import RandomFlip, Resize
 
 from mmloc.datasets.transforms import RandomResizedCrop
 from mmloc.datasets.transforms.regions import (
+    box_changes,
+    common,
     empty,
     intersect,
     jitter_boxes,
@@ -56,6 +58,36 @@ def test_intersection():
     np.testing.assert_array_equal(
         parts[:3], [region, boxes[1], [10, 25, 20, 40]])
     assert empty(parts).tolist() == [False] * 3 + [True] * 4
+
+
+def test_common():
+    first = np.array([10., 20, 30, 40])
+    second = np.array([15., 10, 50, 35])
+    boxes = np.array([
+        [0., 0, 100, 100],
+        [10, 20, 15, 40],  # Touches the second region alone.
+        [16, 21, 17, 22],
+        [15, 35, 30, 40],  # Touches it from below.
+        [30, 20, 40, 30],  # Outside of the first.
+        [20, 30, 20, 34],  # No width.
+        [29, 34, 60, 90],
+    ])
+    for regions in ((first, second), (second, first)):
+        assert common(boxes, *regions).tolist() == [0, 2, 6]
+    apart = np.array([40., 20, 50, 40])
+    assert common(boxes, first, apart).tolist() == []
+    assert common(boxes[:0], first, second).tolist() == []
+
+
+def test_changes_of_boxes():
+    """They are those of one uniform draw of choices and one of changes."""
+    np.random.seed(0)
+    chosen = np.random.rand(6, 1) < .5
+    expected = chosen * np.random.uniform(-.1, .1, (6, 4))
+    np.random.seed(0)
+    changes = box_changes(np.random.rand(30), .5, .1)
+    np.testing.assert_array_equal(changes, expected)
+    assert 0 < chosen.sum() < 6
 
 
 def test_jitter():
