@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from .collation import flat_collate
 from .fixed_draws import FixedDrawsDataset
 from .label_subsets import LabelSubset
 from .mix import MixImagesDataset
@@ -7,5 +8,5 @@ from .unlabeled import UnlabeledImageDataset
 
 __all__ = [
     'FixedDrawsDataset', 'LabelSubset', 'MixImagesDataset',
-    'UnlabeledImageDataset'
+    'UnlabeledImageDataset', 'flat_collate'
 ]

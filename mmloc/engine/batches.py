@@ -1,24 +1,32 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """What a collated batch tells about its images."""
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
 import torch
 from mmengine.structures import BaseDataElement
 
+from mmloc.utils.flat_batch import FlatBatch
 
-def data_samples_of(batch: Any) -> list[BaseDataElement]:
+
+def data_samples_of(batch: Any,
+                    field: str | None = None) -> list[BaseDataElement]:
     """Get the data samples of a batch, of all its views.
 
     Args:
-        batch (Any): What a data loader gives. Of a dict, ``data_samples`` is
-            a list, or a dict of one list by view.
+        batch (Any): What a data loader gives. Of a mapping, ``data_samples``
+            is a list, or a dict of one list by view.
+        field (str, optional): What is looked for in them: a flat batch is not
+            unpacked if none has it. Defaults to None, anything.
 
     Returns:
         list[BaseDataElement]: Empty if the batch has another form.
     """
-    samples = batch.get('data_samples') if isinstance(batch, dict) else None
+    if (isinstance(batch, FlatBatch) and field is not None
+            and not batch.opened and not batch.mentions(field)):
+        return []
+    samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
     if isinstance(samples, dict):
         samples = chain.from_iterable(samples.values())
     return [x for x in samples or () if isinstance(x, BaseDataElement)]
@@ -59,7 +67,7 @@ def _tensors_of(
         batch: Any) -> Iterator[tuple[torch.Tensor, BaseDataElement]]:
     """Pair the tensors of a batch with their samples."""
     samples = data_samples_of(batch)
-    inputs = batch.get('inputs') if isinstance(batch, dict) else ()
+    inputs = batch.get('inputs') if isinstance(batch, Mapping) else ()
     if isinstance(inputs, dict):
         inputs = chain.from_iterable(inputs.values())
     yield from zip(inputs, samples)

@@ -44,6 +44,8 @@ train_dataloader = dict(
     persistent_workers=True,
     pin_memory=True,
     drop_last=True,
+    # A batch comes as one piece of shared memory.
+    collate_fn=dict(type='mmloc.flat_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='mmloc.MixImagesDataset',

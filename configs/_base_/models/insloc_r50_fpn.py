@@ -6,7 +6,7 @@ norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='mmloc.InsLoc',
     data_preprocessor=dict(
-        type='MultiBranchDataPreprocessor',
+        type='mmloc.MultiViewDataPreprocessor',
         data_preprocessor=dict(
             type='mmloc.PhotometricDataPreprocessor',
             mean=[123.675, 116.28, 103.53],

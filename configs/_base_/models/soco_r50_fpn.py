@@ -7,7 +7,7 @@ norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='mmloc.SoCo',
     data_preprocessor=dict(
-        type='MultiBranchDataPreprocessor',
+        type='mmloc.MultiViewDataPreprocessor',
         data_preprocessor=dict(
             type='mmloc.PhotometricDataPreprocessor',
             mean=[123.675, 116.28, 103.53],

@@ -77,7 +77,7 @@ class UnreadableImagesHook(Hook):
         """
         if self.images is None:
             return
-        for sample in data_samples_of(data_batch):
+        for sample in data_samples_of(data_batch, 'unreadable'):
             self._news.update(sample.get('unreadable', ()))
         if get_world_size() == 1 or self.every_n_train_iters(
                 runner, self.interval):

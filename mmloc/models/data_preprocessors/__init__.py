@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from .multi_view import MultiViewDataPreprocessor
 from .photometric import PhotometricDataPreprocessor
 
-__all__ = ['PhotometricDataPreprocessor']
+__all__ = ['MultiViewDataPreprocessor', 'PhotometricDataPreprocessor']

@@ -13,6 +13,7 @@ from torch import Tensor
 from mmloc import photometric
 from mmloc.photometric import batched
 from mmloc.registry import MODELS
+from mmloc.utils.flat_batch import OwnBatch
 
 
 class _WholeBatch(ImgDataPreprocessor):
@@ -44,7 +45,8 @@ class _WholeBatch(ImgDataPreprocessor):
                          for side in images.shape[2:])
         if bottom or right:
             images = F.pad(images, (0, right, 0, bottom), value=self.pad_value)
-        samples = self.cast_data(samples)
+        if not isinstance(data, OwnBatch):
+            samples = self.cast_data(samples)
         for sample in samples if vectors is not None else ():
             # Done, so that it is neither done again nor taken for undone.
             delattr(sample, photometric.KEY)
