@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmloc import photometric
+from mmloc import photometric, resampling
 
 #: Okabe and Ito's colours, told apart with every kind of colour vision; BGR.
 PALETTE = {
@@ -31,8 +31,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 def view_pixels(sample: dict, name: str) -> np.ndarray:
     """Take the pixels of a view as the model will see them.
 
-    Changes of colours that the loader has drawn and left to the data
-    preprocessor are carried out.
+    What the loader has drawn and left to the data preprocessor is carried
+    out: crop, resize, flip and changes of colours.
 
     Args:
         sample (dict): What a dataset returns: ``inputs`` {view: Tensor (3, H,
@@ -50,8 +50,10 @@ def view_pixels(sample: dict, name: str) -> np.ndarray:
         raise TypeError(
             f'The view is {view.dtype}, expected uint8; draw samples as the '
             'dataset returns them, before the data preprocessor.')
-    view = view.transpose(1, 2, 0)
-    vector = sample['data_samples'][name].get(photometric.KEY)
+    data_sample = sample['data_samples'][name]
+    view = resampling.carry_out(
+        view.transpose(1, 2, 0), data_sample.get(resampling.KEY))
+    vector = data_sample.get(photometric.KEY)
     return view if vector is None else photometric.apply(view, vector)
 
 

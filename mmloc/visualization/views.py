@@ -63,7 +63,7 @@ def draw_views(samples: Sequence[dict],
         pairs = _pairs(sample)
         columns = len(pairs)
         factor = side / max(
-            max(view.shape[1:]) for view in sample['inputs'].values())
+            max(view_pixels(sample, view).shape) for view in sample['inputs'])
         for index, names in pairs:
             ends = [
                 _draw_view(sample, name, index, factor, thresholds, inclusive)

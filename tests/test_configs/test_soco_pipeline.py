@@ -6,11 +6,13 @@ import cv2
 import mmcv
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS
 
 from mmloc.proposals import write_proposals
+from mmloc.visualization.drawing import view_pixels
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'soco'
 FPN = 'soco_r50_fpn_16xb128-coslr-{}_in1k'
@@ -71,7 +73,7 @@ def test_boxes_enclose_the_pixels_of_their_proposal(name, tmp_path):
         sample = dataset[0]
         for view, data_sample in sample['data_samples'].items():
             instances = data_sample.gt_instances
-            ys, xs = np.nonzero(sample['inputs'][view][0].numpy() > 127)
+            ys, xs = np.nonzero(view_pixels(sample, view)[..., 0] > 127)
             white = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
             boxes = instances.bboxes.numpy()
             np.testing.assert_allclose(boxes, [white] * len(boxes), atol=1)
@@ -177,13 +179,65 @@ def test_third_view_as_the_paper_words_it(tmp_path):
         source='view2', transforms=[dict(cfg.whole, scale=(112, 112))])
     multi_view.select.pairs[1]['same_as'] = 0
     sample = build(cfg, tmp_path)[0]
-    second, third = (sample['inputs'][view].permute(1, 2, 0).numpy()
-                     for view in ('view2', 'view3'))
+    second, third = (
+        view_pixels(sample, view) for view in ('view2', 'view3'))
     np.testing.assert_array_equal(
         mmcv.imresize(second, (112, 112), backend='pillow'), third)
     second, third = (sample['data_samples'][view].gt_instances.bboxes.tensor
                      for view in ('view2', 'view3'))
     assert (second == 2 * third).all()
+
+
+#: Height and width of images.
+SIZES = (200, 300), (150, 90), (260, 310)
+
+
+def batch_of(name, folder, **multi_view):
+    """Two samples of each image, and the next of NumPy's draws."""
+    cfg = load(name)
+    views_of(cfg).update(multi_view)
+    dataset = cfg.train_dataloader.dataset
+    dataset.update(data_root=str(folder), data_prefix=dict(img=''))
+    dataset.pipeline[1].proposal_file = str(folder / 'p.mmprop')
+    dataset = DATASETS.build(dataset)
+    np.random.seed(0)
+    batch = pseudo_collate([dataset[i % 3] for i in range(6)])
+    return batch, MODELS.build(cfg.model.data_preprocessor), np.random.rand()
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_views_are_the_same_whoever_makes_them(name, tmp_path):
+    """Worker, data preprocessor, or either by the size of the image."""
+    rng = np.random.RandomState(0)
+    for i, size in enumerate(SIZES):
+        cv2.imwrite(str(tmp_path / f'{i}.png'),
+                    rng.randint(0, 256, (*size, 3), np.uint8))
+    boxes = np.float32([[9, 8, 60, 70], [20, 5, 80, 90]])
+    write_proposals(
+        str(tmp_path / 'p.mmprop'),
+        [(f'{i}.png', *size[::-1], boxes) for i, size in enumerate(SIZES)],
+        dict())
+    results = []
+    for limit in (0, 2**20, 30000):
+        batch, preprocess, state = batch_of(
+            name, tmp_path, max_deferred=limit)
+        for i, size in enumerate(SIZES):
+            sources = {id(view[i]) for view in batch['inputs'].values()}
+            # The second and fourth view of SoCo* share pixels of their own.
+            num = 1 + (name == STAR) if size[0] * size[1] <= limit else len(
+                batch['inputs'])
+            assert len(sources) == num
+        results.append((preprocess(batch, True), state))
+    (made, state), *others = results
+    for batch, other_state in others:
+        assert other_state == state
+        for view, images in made['inputs'].items():
+            assert torch.equal(batch['inputs'][view], images)
+            for a, b in zip(batch['data_samples'][view],
+                            made['data_samples'][view]):
+                assert a.metainfo == b.metainfo
+                for key, value in b.gt_instances.items():
+                    assert torch.equal(a.gt_instances[key], value)
 
 
 @pytest.mark.parametrize('name', PUBLISHED)

@@ -10,8 +10,10 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
+from mmloc.models.data_preprocessors.photometric import augment
 from mmloc.photometric import batched, stack, unchanged
 from mmloc.registry import MODELS
+from mmloc.resampling import batched as batched_resampling
 
 from .test_insloc import build, make_batch
 
@@ -121,6 +123,80 @@ def test_other_devices_give_what_the_cpu_gives():
     difference = (batched.augment(images, vectors) - expected).abs()
     assert difference.mean() < 1e-3
     assert difference.quantile(0.999) == 0
+
+
+def views(deferred, limit=2**20, num=12):
+    """Two views of photos of two sizes, as the loader sends them."""
+    then = [dict(step, type=step['type'].replace(
+        'RandomFlip', 'mmloc.RandomFlip')) for step in PHOTOMETRIC]
+    crop = dict(type='mmloc.RandomResizedCrop', scale=(32, 24))
+    pairs = [dict(views=('view1', 'view2'))]
+    pipeline = Compose([DEFER] * deferred + [
+        dict(
+            type='mmloc.MultiView',
+            views={
+                name: dict(transforms=[crop], then=then)
+                for name in ('view1', 'view2')
+            },
+            select=dict(type='mmloc.SelectMatches', num=3, pairs=pairs),
+            max_deferred=limit)
+    ])
+    np.random.seed(0)
+    return pseudo_collate([
+        pipeline(
+            dict(
+                img=photo(i, 48 + i % 2),
+                img_shape=(48 + i % 2, ) * 2,
+                proposals=np.float32([[10, 10, 40, 40]]))) for i in range(num)
+    ])
+
+
+@pytest.mark.parametrize('limit', [48**2, 2**20])
+def test_views_that_are_still_to_be_cut_out(limit):
+    """Of all images and of half of them, on the CPU and elsewhere."""
+    data, expected = views(True, limit), views(False)
+    samples = data['data_samples']['view2']
+    plans = [x.get('resampling') for x in samples]
+    assert sum(map(bool, plans)) == (12 if limit == 2**20 else 6)
+    images = batched_resampling.resample(data['inputs']['view2'], plans)
+    vectors = stack([x.photometric for x in samples], (24, 32),
+                    [x.flip for x in samples])
+    difference = (batched.augment(images, vectors) - torch.stack(
+        expected['inputs']['view2']).float()).abs()
+    assert difference.mean() < 1e-3
+    assert difference.quantile(0.999) == 0
+    data, expected = (
+        preprocessor(pad_size_divisor=20)(x, True) for x in (data, expected))
+    for view, images in expected['inputs'].items():
+        assert images.shape == (12, 3, 40, 40)
+        assert torch.equal(data['inputs'][view], images)
+        assert [x.metainfo for x in data['data_samples'][view]] == [
+            x.metainfo for x in expected['data_samples'][view]]
+        assert samples[0].photometric is not None  # the loader's stay
+
+
+def test_nothing_waits_for_the_device():
+    """Tensors without values fail wherever the host asks for one."""
+    data = views(True)
+    samples = data['data_samples']['view1']
+    vectors = stack([x.photometric for x in samples], (24, 32),
+                    [x.flip for x in samples])
+    out = augment([x.to('meta') for x in data['inputs']['view1']],
+                  [x.get('resampling') for x in samples], vectors)
+    assert out.is_meta
+    assert out.shape == (12, 3, 24, 32)
+
+
+def test_changed_views_may_be_floats():
+    data, expected = views(True), views(True)
+    data['inputs'] = {
+        view: [image * 1. for image in images]
+        for view, images in data['inputs'].items()
+    }
+    data, expected = (preprocessor()(x, True) for x in (data, expected))
+    for view, images in expected['inputs'].items():
+        # Without rounding between crop and colours.
+        assert (data['inputs'][view] - images).abs().mean() < 0.02
 
 
 def test_draws_of_the_two_ways_have_one_distribution():

@@ -5,6 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
+from mmloc.datasets.transforms import (
+    DeferPhotometric,
+    PackRegionInputs,
+    RandomGrayscale,
+)
+from mmloc.resampling import DeferredImage, resize_antialiased
 from mmloc.visualization import (
     PALETTE,
     draw_boxes,
@@ -13,6 +19,7 @@ from mmloc.visualization import (
     save_image,
     tile,
 )
+from mmloc.visualization.drawing import view_pixels
 
 BLANK = np.full((60, 80, 3), 128, np.uint8)
 
@@ -23,6 +30,20 @@ def test_draw_boxes():
     assert (drawn[30, 30] == 128).all()
     assert (BLANK == 128).all()
     assert (draw_boxes(BLANK, np.zeros((0, 4))) == BLANK).all()
+
+
+def test_pixels_of_a_view_that_is_still_to_be_cut_out():
+    """Crop, resize, flip and colours, in this order."""
+    img = np.random.RandomState(0).randint(0, 256, (40, 50, 3), np.uint8)
+    results = RandomGrayscale(1.)(
+        DeferPhotometric()(dict(img=DeferredImage(img)[3:20, 5:45])))
+    results['img'] = results['img'].resize((20, 17)).flip('vertical')
+    packed = PackRegionInputs(meta_keys=())(results)
+    pixels = view_pixels(
+        {key: dict(a=value) for key, value in packed.items()}, 'a')
+    expected = resize_antialiased(img[3:20, 5:45], (20, 17))[::-1]
+    np.testing.assert_array_equal(
+        pixels, RandomGrayscale(1.)(dict(img=expected))['img'])
 
 
 def test_dashes_leave_gaps():

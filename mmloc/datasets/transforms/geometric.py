@@ -1,45 +1,49 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-import cv2
 import mmcv
 import numpy as np
-import torch
 from mmdet.datasets.transforms import RandomCrop
 from mmdet.datasets.transforms import RandomFlip as MMDetFlip
 from mmdet.datasets.transforms import Resize as MMDetResize
+from mmdet.structures.bbox import HorizontalBoxes
 from mmpretrain.datasets import RandomResizedCrop as MMPretrainCrop
-from torch.nn.functional import interpolate
 
 from mmloc.registry import TRANSFORMS
+from mmloc.resampling import (
+    DeferredImage,
+    flip,
+    pixels_of,
+    resize_antialiased,
+)
 
 from .randomness import cache_randomness
 
-_FLIP_CODES = dict(horizontal=1, vertical=0, diagonal=-1)
+_MASKS = ('gt_masks', 'gt_seg_map')
 
 
-def resize_antialiased(img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize by PyTorch's kernel: Pillow's filter in a fifth of its time.
+def _has_regions(results: dict, keys: tuple = ('gt_bboxes', *_MASKS)) -> bool:
+    """Whether more than the pixels is to be moved."""
+    return any(results.get(key) is not None for key in keys)
 
-    Pixels differ from Pillow's by one level at most.
 
-    Args:
-        img (np.ndarray): uint8 (H, W, C).
-        size (tuple[int, int]): New width and height.
+def _follow(results: dict, scale: tuple[float, float],
+            shift: tuple[float, float]) -> None:
+    """Stretch x and y of the view, then shift them, in the homography.
 
-    Returns:
-        np.ndarray: uint8 (height, width, C), ``img`` itself if it has that
-        size.
+    The numbers are those of mmdet, which multiplies matrices of float32.
     """
-    if img.shape[1::-1] == tuple(size):
-        return img
-    # `unsqueeze` gives the strides by which PyTorch sees that the channels
-    # come last; NumPy's new axis has stride 0, and all would be reordered.
-    pixels = torch.from_numpy(np.ascontiguousarray(img)).unsqueeze(0)
-    resized = interpolate(
-        pixels.permute(0, 3, 1, 2),
-        size[::-1],
-        mode='bilinear',
-        antialias=True)
-    return resized.permute(0, 2, 3, 1)[0].numpy()
+    matrix = results.get('homography_matrix')
+    if matrix is None or matrix.dtype != np.float64:
+        step = np.diag(np.float32([*scale, 1]))
+        step[:2, 2] = shift
+        results['homography_matrix'] = step if matrix is None else (
+            step @ matrix)
+        return
+    # Python's numbers: NumPy's overhead on nine of them would be felt.
+    *rows, last = matrix.tolist()
+    for row, factor, offset in zip(rows, scale, shift):
+        for i in range(3):
+            row[i] = factor * row[i] + offset * last[i]
+    results['homography_matrix'] = np.array([*rows, last])
 
 
 @TRANSFORMS.register_module()
@@ -53,8 +57,9 @@ class Resize(MMDetResize):
         keep_ratio (bool): Whether the aspect ratio is kept and ``scale``
             bounds the sides. Defaults to False.
         backend (str): ``'torch'`` (antialiased, see
-            :func:`resize_antialiased`), ``'pillow'`` (antialiased, as
-            published) or ``'cv2'`` (not antialiased). Defaults to 'torch'.
+            :func:`~mmloc.resampling.resize_antialiased`), ``'pillow'``
+            (antialiased, as published) or ``'cv2'`` (not antialiased).
+            Defaults to 'torch'.
         **kwargs: Of mmdet's ``Resize``.
     """
 
@@ -66,16 +71,37 @@ class Resize(MMDetResize):
         super().__init__(
             scale=scale, keep_ratio=keep_ratio, backend=backend, **kwargs)
 
+    def transform(self, results: dict) -> dict:
+        """Resize.
+
+        Args:
+            results (dict): Result dict.
+
+        Returns:
+            dict: Result dict, resized.
+        """
+        if not self.scale or _has_regions(results):
+            return super().transform(results)
+        results['scale'] = self.scale
+        self._resize_img(results)
+        self._record_homography_matrix(results)
+        return results
+
+    def _record_homography_matrix(self, results: dict) -> None:
+        _follow(results, np.float32(results['scale_factor']).tolist(), (0, 0))
+
     def _resize_img(self, results: dict) -> None:
         img = results.get('img')
         if img is None or self.backend != 'torch':
+            results['img'] = pixels_of(img)
             super()._resize_img(results)
             return
         height, width = img.shape[:2]
         size = results['scale']
         if self.keep_ratio:
             size = mmcv.rescale_size((width, height), size)
-        results['img'] = resize_antialiased(img, size)
+        results['img'] = img.resize(size) if isinstance(
+            img, DeferredImage) else resize_antialiased(img, size)
         results['img_shape'] = results['img'].shape[:2]
         results['scale_factor'] = (size[0] / width, size[1] / height)
         results['keep_ratio'] = self.keep_ratio
@@ -103,10 +129,28 @@ class RandomFlip(MMDetFlip):
         return self._names[index]
 
     def _flip(self, results: dict) -> None:
-        img = results['img']
-        super()._flip(results)
-        # NumPy's view that runs backwards makes all that follows slow.
-        results['img'] = cv2.flip(img, _FLIP_CODES[results['flip_direction']])
+        img, direction = results['img'], results['flip_direction']
+        boxes = results.get('gt_bboxes')
+        if _has_regions(results, _MASKS) or type(boxes) not in (
+                HorizontalBoxes, type(None)):
+            results['img'] = img = pixels_of(img)
+            super()._flip(results)
+            # NumPy's view that runs backwards makes all that follows slow.
+            results['img'] = flip(img, direction)
+            return
+        height, width = img.shape[:2]
+        across, down = (direction in (name, 'diagonal')
+                        for name in ('horizontal', 'vertical'))
+        if boxes is not None:
+            corners = boxes.tensor.numpy()
+            for axis, side in ((0, width), (1, height)):
+                if (across, down)[axis]:
+                    low, high = corners[:, axis], corners[:, axis + 2]
+                    low[:], high[:] = side - high, side - low
+        _follow(results, (1 - 2 * across, 1 - 2 * down),
+                (width * across, height * down))
+        results['img'] = img.flip(direction) if isinstance(
+            img, DeferredImage) else flip(img, direction)
 
 
 class _CropAt(RandomCrop):
@@ -185,5 +229,12 @@ class RandomResizedCrop(MMPretrainCrop):
         Returns:
             dict: Result dict with the view.
         """
-        crop = _CropAt(*self.rand_crop_params(results['img']))
-        return self.resize(crop(results))
+        img = results['img']
+        top, left, height, width = self.rand_crop_params(img)
+        if _has_regions(results):
+            crop = _CropAt(top, left, height, width)
+            return self.resize(crop(results))
+        img = img[top:top + height, left:left + width]
+        results.update(img=img, img_shape=img.shape[:2])
+        _follow(results, (1, 1), (-left, -top))
+        return self.resize(results)

@@ -2,13 +2,16 @@
 import cv2
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, to_tensor
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TASK_UTILS
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import BaseBoxes
+from mmengine.structures import InstanceData
 from torch import Tensor
 from torchvision.ops import nms
 
-from mmloc import photometric
+from mmloc import photometric, resampling
 from mmloc.registry import TRANSFORMS
 
 from .randomness import cache_randomness
@@ -200,6 +203,10 @@ class PackRegionInputs(PackDetInputs):
         aug_bboxes='aug_bboxes',
         gt_bboxes_pairs='pairs')
 
+    #: What only mmdet packs, and not in the shortest time.
+    _upstream = frozenset(
+        {'gt_ignore_flags', 'gt_masks', 'gt_seg_map', 'proposals'})
+
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.meta_keys = (*self.meta_keys, 'view_pairs', photometric.KEY)
@@ -211,20 +218,53 @@ class PackRegionInputs(PackDetInputs):
             results (dict): Result dict.
 
         Returns:
-            dict: ``inputs``, uint8 (3, H, W), and ``data_samples``.
+            dict: ``inputs``, uint8 (3, H, W), and ``data_samples``. Of a
+            view that is still to be cut out, ``inputs`` is the image that it
+            is cut out of, the same object for all its views, and the
+            metainfo has ``resampling``, see
+            :func:`mmloc.resampling.carry_out`.
         """
         img = results['img']
-        # Neither image nor meta information: upstream copies both slowly.
-        packed = super().transform({
+        rest = results.keys() & self._upstream
+        # Upstream copies image and meta information slowly.
+        data_sample = super().transform({
             key: value
             for key, value in results.items()
             if key != 'img' and key not in self.meta_keys
-        })
+        })['data_samples'] if rest else self._pack_instances(results)
         for key in self.meta_keys:
             if key in results:
-                packed['data_samples'].set_field(
+                data_sample.set_field(
                     results[key], key, field_type='metainfo')
+        packed = dict(data_samples=data_sample)
+        if isinstance(img, resampling.DeferredImage):
+            packed['inputs'], plan = img.pack()
+            if plan is not None:
+                packed['data_samples'].set_field(
+                    plan, resampling.KEY, field_type='metainfo')
+            return packed
         planes = np.empty((img.shape[2], *img.shape[:2]), img.dtype)
         cv2.split(img, list(planes))
         packed['inputs'] = torch.from_numpy(planes)
         return packed
+
+    def _pack_instances(self, results: dict) -> DetDataSample:
+        """As upstream does, whose instances count themselves at each step."""
+        instances = InstanceData()
+        for key, name in self.mapping_table.items():
+            value = results.get(key)
+            if value is None:
+                continue
+            if not isinstance(value, BaseBoxes):
+                value = to_tensor(value)
+            instances.set_field(value, name)
+        lengths = {name: len(value) for name, value in instances.items()}
+        if len(set(lengths.values())) > 1:
+            lengths = dict(sorted(lengths.items()))
+            raise ValueError(
+                f'The instances of an image have {lengths} entries, expected '
+                'equally many; a transform has changed only some of them.')
+        data_sample = DetDataSample()
+        data_sample.gt_instances = instances
+        data_sample.ignored_instances = InstanceData()
+        return data_sample

@@ -2,11 +2,17 @@
 import copy
 
 import numpy as np
-from mmcv.transforms import BaseTransform, Compose
+from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import MultiBranch as MMDetMultiBranch
 
 from mmloc import photometric
 from mmloc.registry import TRANSFORMS
+from mmloc.resampling import DeferredImage, pixels_of
+
+from .steps import Steps, takes_deferred
+
+#: Longest side of an image that is resampled later: the batch is filled up.
+_MAX_SIDE = 2**13
 
 
 @TRANSFORMS.register_module()
@@ -54,6 +60,14 @@ class MultiView(BaseTransform):
     copied for each view: transforms must not write into ``img``, which those
     of mmdet, mmpretrain and mmloc do not do.
 
+    Where colours are left to the data preprocessor
+    (:class:`.DeferPhotometric`), so are crops, resizes and flips: the
+    transforms of mmloc only note them, and all views share the decoded
+    image, which travels once. Boxes, sizes and random draws are the same,
+    and so are the pixels in the end. Any other transform gets a view whose
+    pixels have been made, and so does a second resize, such as that of a
+    view with a ``source``.
+
     **Required Keys:**
 
     - img (np.uint8): (H, W, 3).
@@ -76,10 +90,12 @@ class MultiView(BaseTransform):
             :class:`SelectMatches`. ``attempt`` counts from 0.
         max_tries (int): How often the views of a sample are made.
             Defaults to 5.
+        max_deferred (int): The views of an image of more pixels are made
+            here, since it would travel whole. 0 for all. Defaults to 2**20.
 
     Raises:
         ValueError: A view has unknown keys or a ``source`` that is no
-            other view, or ``max_tries`` is below 1.
+            other view, ``max_tries`` is below 1 or ``max_deferred`` below 0.
 
     Examples:
         >>> # SoCo's third view as the paper words it: the second one, halved.
@@ -104,23 +120,28 @@ class MultiView(BaseTransform):
     def __init__(self,
                  views: dict[str, dict],
                  select: dict,
-                 max_tries: int = 5) -> None:
+                 max_tries: int = 5,
+                 max_deferred: int = 2**20) -> None:
         if max_tries < 1:
             raise ValueError(f'max_tries is {max_tries}, expected 1 or more.')
+        if max_deferred < 0:
+            raise ValueError(
+                f'max_deferred is {max_deferred}, expected 0 or more.')
         for name, view in views.items():
             _check_view(name, view)
         views = _sources_first(views)
         self.sources = {name: v.get('source') for name, v in views.items()}
         self.geometry = {
-            name: Compose(view.get('transforms', []))
+            name: Steps(view.get('transforms', []))
             for name, view in views.items()
         }
         self.select = TRANSFORMS.build(select)
         self.then = {
-            name: Compose(view['then'])
+            name: Steps(view['then'])
             for name, view in views.items()
         }
         self.max_tries = max_tries
+        self.max_deferred = max_deferred
 
     def transform(self, results: dict) -> dict | None:
         """Make the views.
@@ -131,8 +152,12 @@ class MultiView(BaseTransform):
         Returns:
             dict or None: Packed views, None if the sample is of no use.
         """
+        shared = self._defer(results)
         for attempt in range(self.max_tries):
-            views = self._make_views(results)
+            views = self._make_views(shared)
+            if views and not takes_deferred(self.select):
+                for view in views.values():
+                    view['img'] = pixels_of(view['img'])
             joint = views and self.select(
                 dict(results, views=views, attempt=attempt))
             if joint:
@@ -149,6 +174,16 @@ class MultiView(BaseTransform):
                 packed.setdefault(key, {})[name] = value
         return packed
 
+    def _defer(self, results: dict) -> dict:
+        """Let what becomes of the image only be noted, if it may be."""
+        img = results['img']
+        if (results.get(photometric.KEY) is None
+                or img.shape[2:] != (3, ) or img.dtype != np.uint8
+                or img.shape[0] * img.shape[1] > self.max_deferred
+                or max(img.shape) > _MAX_SIDE):
+            return results
+        return dict(results, img=DeferredImage(img))
+
     def _make_views(self, results: dict) -> dict | None:
         """Run the geometric transforms of every view."""
         views: dict = {}
@@ -164,7 +199,8 @@ class MultiView(BaseTransform):
     def __repr__(self) -> str:
         return (f'{self.__class__.__name__}(geometry={self.geometry}, '
                 f'sources={self.sources}, select={self.select}, '
-                f'then={self.then}, max_tries={self.max_tries})')
+                f'then={self.then}, max_tries={self.max_tries}, '
+                f'max_deferred={self.max_deferred})')
 
 
 def fork(results: dict) -> dict:

@@ -10,9 +10,11 @@ from mmdet.structures import DetDataSample
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
-from mmloc import photometric
-from mmloc.photometric import batched
+from mmloc import photometric, resampling
+from mmloc.photometric import batched as batched_photometric
 from mmloc.registry import MODELS
+from mmloc.resampling import batched as batched_resampling
+from mmloc.resampling import size_after
 from mmloc.utils.flat_batch import OwnBatch
 
 
@@ -26,20 +28,20 @@ class _WholeBatch(ImgDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         images, samples = data['inputs'], data.get('data_samples')
         vectors = _vectors_of(samples)
-        if len({image.shape for image in images}) > 1:
+        plans = _plans_of(data)
+        sizes = {size_after(*pair) for pair in zip(images, plans)}
+        if len(sizes) > 1:
             if vectors is None:
                 return super().forward(data, training)
             raise ValueError(
-                'The images of a view have the sizes '
-                f'{sorted({tuple(x.shape[1:]) for x in images})}, expected '
-                'one; resize them to one size, or leave out '
+                f'The images of a view have the sizes {sorted(sizes)}, '
+                'expected one; resize them to one size, or leave out '
                 'DeferPhotometric.')
         images = self.cast_data(images)
-        images = images if isinstance(images, Tensor) else torch.stack(images)
         if vectors is not None:
             flips = [sample.get('flip', False) for sample in samples]
-            images = augment(
-                images, photometric.stack(vectors, images.shape[2:], flips))
+            vectors = photometric.stack(vectors, *sizes, flips)
+        images = augment(images, plans, vectors)
         images = self._normalize(images)
         bottom, right = (-side % self.pad_size_divisor
                          for side in images.shape[2:])
@@ -47,9 +49,11 @@ class _WholeBatch(ImgDataPreprocessor):
             images = F.pad(images, (0, right, 0, bottom), value=self.pad_value)
         if not isinstance(data, OwnBatch):
             samples = self.cast_data(samples)
-        for sample in samples if vectors is not None else ():
+        for sample in samples or ():
             # Done, so that it is neither done again nor taken for undone.
-            delattr(sample, photometric.KEY)
+            for key in (photometric.KEY, resampling.KEY):
+                if key in sample:
+                    delattr(sample, key)
         return dict(data, inputs=images, data_samples=samples)
 
     def _normalize(self, images: Tensor) -> Tensor:
@@ -65,13 +69,16 @@ class _WholeBatch(ImgDataPreprocessor):
 
 @MODELS.register_module()
 class PhotometricDataPreprocessor(DetDataPreprocessor, _WholeBatch):
-    """mmdet's data preprocessor that also changes colours, blurs and cuts.
+    """mmdet's data preprocessor that also makes views, if the loader did not.
 
-    If the loader only draws these changes (:class:`.DeferPhotometric`), they
-    are carried out here, on the device and for a whole batch: on the CPU by
-    the functions that the loader itself calls, so with equal results, on
-    other devices by operations on the batch. Samples without such draws are
-    normalised as by mmdet, to the same numbers.
+    If the loader only draws what becomes of an image
+    (:class:`.DeferPhotometric`), that is carried out here, on the device and
+    for a whole batch: crop, resize and flip, then colours, blur and cutout.
+    On the CPU this is done by the functions that the loader itself calls, so
+    with equal results, on other devices by operations on the batch. Samples
+    of which nothing is left to do are normalised as by mmdet, to the same
+    numbers; a batch may hold images that are cut out and others that are
+    not.
 
     Args:
         non_blocking (bool): Whether the program goes on while pinned images
@@ -88,27 +95,77 @@ class PhotometricDataPreprocessor(DetDataPreprocessor, _WholeBatch):
     def __init__(self, *args, non_blocking: bool = True, **kwargs) -> None:
         super().__init__(*args, non_blocking=non_blocking, **kwargs)
 
+    def _get_pad_shape(self, data: dict) -> list[tuple[int, int]]:
+        """Height and width of each image after padding."""
+        return [
+            tuple(side + -side % self.pad_size_divisor
+                  for side in size_after(image, plan))
+            for image, plan in zip(data['inputs'], _plans_of(data))
+        ]
 
-def augment(images: Tensor, vectors: np.ndarray) -> Tensor:
-    """Carry out drawn changes by what is fastest on the device.
+
+def augment(images: Sequence[Tensor], plans: Sequence[tuple | None],
+            vectors: np.ndarray | None) -> Tensor:
+    """Carry out what was noted, by what is fastest on the device.
 
     Args:
-        images (Tensor): (N, 3, H, W), BGR, whole numbers from 0 to 255.
-        vectors (np.ndarray): float32 (N, P), see
-            :func:`mmloc.photometric.unchanged`.
+        images (Sequence[Tensor]): N images, (3, H, W), BGR, whole numbers
+            from 0 to 255.
+        plans (Sequence[tuple | None]): What to cut out of each, see
+            :func:`mmloc.resampling.carry_out`; of one size.
+        vectors (np.ndarray, optional): float32 (N, P), see
+            :func:`mmloc.photometric.unchanged`; None for no changes.
 
     Returns:
         Tensor: (N, 3, H, W), whole numbers from 0 to 255; uint8 where bytes
         were given on the CPU, otherwise float32.
     """
-    if images.device.type != 'cpu' or images.dtype != torch.uint8:
-        return batched.augment(images, vectors)
-    out = torch.empty_like(images)
-    for image, vector, target in zip(images.numpy(), vectors, out.numpy()):
-        changed = photometric.apply(cv2.merge(list(image)), vector)
-        for channel, plane in enumerate(target):
-            cv2.extractChannel(changed, channel, dst=plane)
+    if vectors is None and not any(plans):
+        return images if isinstance(images, Tensor) else torch.stack(images)
+    if all(image.is_cpu and image.dtype == torch.uint8 for image in images):
+        return _by_image(images, plans, vectors)
+    images = _made(images, plans)
+    if vectors is None:
+        return images
+    return batched_photometric.augment(images, vectors)
+
+
+def _by_image(images: Sequence[Tensor], plans: Sequence[tuple | None],
+              vectors: np.ndarray | None) -> Tensor:
+    """Call the functions of the loader."""
+    size = size_after(images[0], plans[0])
+    out = torch.empty((len(images), 3, *size), dtype=torch.uint8)
+    vectors = [None] * len(images) if vectors is None else vectors
+    for image, plan, vector, target in zip(images, plans, vectors,
+                                           out.numpy()):
+        pixels = image.permute(1, 2, 0).numpy()
+        if not pixels.flags.c_contiguous:
+            pixels = cv2.merge(list(image.numpy()))
+        pixels = resampling.carry_out(pixels, plan)
+        if vector is not None:
+            pixels = photometric.apply(pixels, vector)
+        cv2.split(pixels, list(target))
     return out
+
+
+def _made(images: Sequence[Tensor], plans: Sequence[tuple | None]) -> Tensor:
+    """Make the views of a batch, (N, 3, H, W)."""
+    if not any(plans):
+        return images if isinstance(images, Tensor) else torch.stack(images)
+    if images[0].is_cpu:
+        # Floats: somebody has changed the packed images.
+        views = (
+            resampling.carry_out(image.permute(1, 2, 0).numpy(), plan)
+            for image, plan in zip(images, plans))
+        return torch.stack([torch.from_numpy(x).permute(2, 0, 1)
+                            for x in views])
+    return batched_resampling.resample(images, plans)
+
+
+def _plans_of(data: dict) -> list[tuple | None]:
+    """What is to be cut out of each image of a batch."""
+    samples = data.get('data_samples') or [{}] * len(data['inputs'])
+    return [sample.get(resampling.KEY) for sample in samples]
 
 
 def _vectors_of(

@@ -1,15 +1,22 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import copy
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from mmdet.datasets.transforms import RandomCrop as MMDetCrop
 from mmdet.datasets.transforms import RandomFlip as MMDetFlip
+from mmdet.datasets.transforms import Resize as MMDetResize
 from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
 from PIL import Image
 from torchvision.transforms import InterpolationMode, functional
 
 from mmloc.datasets.transforms import RandomFlip, RandomResizedCrop, Resize
+from mmloc.resampling import DeferredImage
+
+FLIPS = 'horizontal', 'vertical', 'diagonal'
 
 
 def sample(*boxes):
@@ -65,6 +72,71 @@ def test_flips_are_those_of_mmdet(kwargs):
         assert ours['img'].flags.c_contiguous
         assert ours['flip_direction'] == theirs['flip_direction']
         assert (ours['gt_bboxes'].tensor == theirs['gt_bboxes'].tensor).all()
+
+
+def by_mmdet(results, region, size):
+    """Crop and resize by mmdet's transforms."""
+    top, left, height, width = region
+    crop = MMDetCrop((width, height), allow_negative_crop=True)
+    crop._rand_offset = lambda margin: (top, left)
+    return MMDetResize(size)(crop(results))
+
+
+@pytest.mark.parametrize('before', [
+    dict(), dict(homography_matrix=np.eye(3)),
+    dict(homography_matrix=np.array([[.3, 0, 5.1], [0, .7, 0], [0, 0, 1]])),
+    dict(homography_matrix=np.diag(np.float32([.3, .7, 1]))),
+])
+@pytest.mark.parametrize('boxes', [[], [[10., 20., 30., 60.]]])
+def test_what_follows_the_pixels_is_that_of_mmdet(before, boxes):
+    """To the bit, with and without boxes, now and later."""
+    def start(deferred):
+        results = dict(sample(*boxes), **copy.deepcopy(before))
+        if not boxes:
+            results.pop('gt_bboxes')
+        if deferred:
+            results['img'] = DeferredImage(results['img'])
+        return results
+
+    crop = RandomResizedCrop((33, 21))
+    for seed in range(8):
+        np.random.seed(seed)
+        region = crop.rand_crop_params(sample()['img'])
+        expected = MMDetFlip(1., FLIPS[seed % 3])(
+            by_mmdet(start(False), region, (33, 21)))
+        for deferred in (False, True):
+            np.random.seed(seed)
+            ours = RandomFlip(1., FLIPS[seed % 3])(crop(start(deferred)))
+            assert isinstance(ours['img'], DeferredImage) == deferred
+            assert ours.keys() == expected.keys()
+            for key in expected.keys() - {'img'}:
+                value = getattr(expected[key], 'tensor', expected[key])
+                np.testing.assert_array_equal(
+                    getattr(ours[key], 'tensor', ours[key]), value)
+            dtype = expected['homography_matrix'].dtype
+            assert ours['homography_matrix'].dtype == dtype
+
+
+def test_masks_go_mmdets_way():
+    masks = BitmapMasks([sample()['img'][..., 0] > 99], 75, 100)
+    flipped = [
+        kind(1.)(dict(sample([1., 2., 9., 9.]), gt_masks=masks))
+        for kind in (RandomFlip, MMDetFlip)
+    ]
+    ours, theirs = flipped
+    np.testing.assert_array_equal(ours['gt_masks'].masks,
+                                  theirs['gt_masks'].masks)
+    np.testing.assert_array_equal(ours['img'], theirs['img'])
+    np.testing.assert_array_equal(ours['gt_bboxes'].tensor,
+                                  theirs['gt_bboxes'].tensor)
+
+
+def test_backends_of_mmdet_make_the_pixels():
+    image = DeferredImage(sample()['img'])
+    for backend in ('pillow', 'cv2'):
+        resize = Resize((40, 30), backend=backend)
+        np.testing.assert_array_equal(
+            resize(dict(img=image))['img'], resize(sample())['img'])
 
 
 def test_boxes_and_homography_follow():

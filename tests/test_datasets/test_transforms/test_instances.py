@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.datasets.transforms import PackDetInputs
 from mmdet.structures.bbox import HorizontalBoxes, bbox_overlaps
 
 from mmloc.datasets.transforms import AugmentBoxes, PackRegionInputs
@@ -86,3 +87,29 @@ def test_packing():
 def test_packing_without_augmented_boxes():
     packed = PackRegionInputs()(results_of([30., 40., 150., 140.]))
     assert 'aug_bboxes' not in packed['data_samples'].gt_instances
+
+
+def test_packs_what_mmdet_packs():
+    given = dict(results_of([30., 40., 150., 140.], [3., 4., 15., 14.]),
+                 flip=True, img_path='a.jpg', unknown=3)
+    more = dict(gt_ignore_flags=np.array([True, False]),
+                proposals=np.zeros((2, 4)), proposals_scores=np.ones(2))
+    for results in (given, dict(given, **more)):
+        ours = PackRegionInputs()(dict(results))['data_samples']
+        theirs = PackDetInputs()(dict(results))['data_samples']
+        assert ours.metainfo == theirs.metainfo
+        assert set(ours.all_keys()) == set(theirs.all_keys())
+        for name in theirs.keys():
+            one, other = getattr(ours, name), getattr(theirs, name)
+            assert set(one.keys()) == set(other.keys())
+            for key, value in other.items():
+                value = getattr(value, 'tensor', value)
+                assert torch.equal(getattr(one[key], 'tensor', one[key]),
+                                   value)
+
+
+def test_refuses_instances_that_do_not_fit_together():
+    results = results_of([30., 40., 150., 140.])
+    results['gt_bboxes_labels'] = np.arange(2)
+    with pytest.raises(ValueError, match=r"have {'bboxes': 1, 'labels': 2}"):
+        PackRegionInputs()(results)

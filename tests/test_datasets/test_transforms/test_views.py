@@ -14,7 +14,10 @@ from mmloc.datasets.transforms import (
     MultiView,
     PackRegionInputs,
     RandomResizedCrop,
+    SelectMatches,
 )
+from mmloc.resampling import DeferredImage
+from mmloc.visualization.drawing import view_pixels
 
 #: A white rectangle on black, of an image of 100 x 80.
 BOX = [30, 20, 70, 65]
@@ -216,7 +219,69 @@ def test_drawn_colours_are_not_lost_in_packing(kind):
             assert transform(drawn)
 
 
+class Look(BaseTransform):
+    """A transform of which nobody knows what it reads."""
+
+    def transform(self, results):
+        for view in results.get('views', dict(only=results)).values():
+            assert type(view['img']) is np.ndarray
+            assert view['img'].shape[:2] == view['img_shape']
+        return results
+
+
+@pytest.mark.parametrize('foreign', [
+    [WHOLE, CROP],
+    [CROP, dict(type='RandomFlip', prob=1.)],
+    [dict(type='mmloc.RandomFlip', prob=1.), dict(type=Look)],
+    [CROP, dict(type='RandomApply', transforms=[dict(type=Look)], prob=1.)],
+    [dict(CROP, backend='pillow'), dict(type='mmloc.Resize', scale=(20, 20))],
+])
+def test_other_transforms_get_the_pixels_of_the_view(foreign):
+    """They see and make what they do where nothing is deferred."""
+    then = [dict(type=Look), *THEN]
+    views = dict(a=dict(then=[*foreign, *THEN]), b=dict(then=then),
+                 c=dict(then=foreign + then))
+    pairs = [dict(views=('a', 'b')), dict(views=('a', 'c'))]
+    noise = np.random.RandomState(0).randint(0, 256, (80, 100, 3), np.uint8)
+    packed = []
+    for limit in (0, 2**20):
+        np.random.seed(0)
+        results = DeferPhotometric()(dict(sample(), img=noise))
+        packed.append(build(views, pairs, max_deferred=limit)(results))
+    for view in views:
+        np.testing.assert_array_equal(
+            *(view_pixels(sample, view) for sample in packed))
+
+
+def test_a_selection_may_look_at_the_pixels():
+    class Choose(SelectMatches):
+
+        def transform(self, results):
+            return super().transform(Look()(results))
+
+    views = {name: dict(transforms=[CROP], then=THEN) for name in 'ab'}
+    select = dict(type=Choose, pairs=[dict(views=('a', 'b'))], num=1)
+    assert MultiView(views, select)(DeferPhotometric()(sample()))
+
+
+@pytest.mark.parametrize(('change', 'deferred'), [
+    (dict(), True),
+    (dict(img=np.zeros((9000, 2, 3), np.uint8)), False),
+    (dict(img=np.zeros((80, 101, 3), np.uint8)), False),
+    (dict(img=np.zeros((80, 100, 3), np.float32)), False),
+    (dict(img=np.zeros((80, 100), np.uint8)), False),
+    (dict(photometric=None), False),
+])
+def test_which_images_are_deferred(change, deferred):
+    multi_view = build(max_deferred=8000)
+    results = dict(DeferPhotometric()(sample()), **change)
+    img = multi_view._defer(results)['img']
+    assert isinstance(img, DeferredImage) == deferred
+    assert deferred or img is results['img']
+
+
 @pytest.mark.parametrize(('kwargs', 'match'), [
+    (dict(max_deferred=-1), 'max_deferred is -1'),
     (dict(views=dict(a=dict(transforms=[]))), "'a' has the keys"),
     (dict(views=dict(a=dict(then=[], pipeline=[]))), "'a' has the keys"),
     (dict(views=dict(a=dict(source='b', then=[]),

@@ -1,0 +1,1 @@
+# Copyright (c) mmloc contributors. All rights reserved.
