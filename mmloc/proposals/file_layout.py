@@ -1,5 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-"""The boxes of a whole set of images in one memory-mapped file (.mmprop).
+"""The boxes of a whole set of images in one file (.mmprop).
 
 Every number is little-endian. The header fills the first 256 bytes::
 

@@ -1,10 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 """Read a proposal file; :mod:`mmloc.proposals.file_layout` describes it."""
 import json
-import mmap
 import os
 import os.path as osp
-from collections.abc import Sequence
+import weakref
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,36 +26,29 @@ from .file_layout import (
 
 
 class _Names(Sequence):
-    """The names of a file, decoded one at a time."""
+    """The names of a file, read and decoded one at a time."""
 
-    def __init__(self, path: str, blob: np.ndarray,
-                 ends: np.ndarray) -> None:
-        self._path = path
-        self._blob = blob
-        self._ends = ends
+    def __init__(self, num: int, raw: Callable[[int], bytes]) -> None:
+        self._num = num
+        self._raw = raw
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return self._num
 
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return decode_name(self.raw(range(len(self))[index]))
-
-    def raw(self, index: int) -> bytes:
-        first, last = self._ends[index:index + 2].tolist()
-        if not first <= last <= len(self._blob):
-            raise _damaged(self._path, 'the names')
-        return self._blob[first:last].tobytes()
+        return decode_name(self._raw(range(len(self))[index]))
 
 
 class ProposalFile:
     """Read a proposal file without loading it.
 
-    The file is mapped into memory: opening reads the header alone, all
-    processes share one copy of what they touch, and the pages are given back
-    after each record, so that the memory of a process does not grow with what
-    it has read. An object may be forked; pickled, it is its path.
+    Opening reads the header alone, and a look-up the few rows that it needs,
+    out of the system's cache that all processes share. They are not mapped
+    into memory: each of these pages, far from the others, would cost more to
+    map than all of them to read, and a process would seem to own what it has
+    once touched. An object may be forked; pickled, it is its path.
 
     Args:
         path (str): A file that :func:`write_proposals` wrote.
@@ -62,7 +56,6 @@ class ProposalFile:
     Attributes:
         path (str): As given.
         params (dict): How the boxes were made.
-        names (Sequence[str]): The names, decoded when they are asked for.
         num_boxes (int): Boxes of all images together.
 
     Raises:
@@ -87,31 +80,36 @@ class ProposalFile:
                 f'The proposal file {self.path!r} does not exist: check the '
                 'path, or make it with '
                 'tools/dataset_tools/generate_proposals.py.')
-        with open(self.path, 'rb') as file:
-            head = file.read(HEADER_SIZE)
-            size = os.fstat(file.fileno()).st_size
-            num_images, self.num_boxes, table = _read_header(
-                head, size, self.path)
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        views = {}
-        for (key, (dtype, row)), (offset, nbytes) in zip(
-                SECTIONS.items(), table):
-            num = nbytes // np.dtype((dtype, row)).itemsize
-            views[key] = np.ndarray((num, *row), dtype, self._map, offset)
-        expected = num_rows(num_images, self.num_boxes)
-        if any(len(views[key]) != num for key, num in expected.items()):
+        self._file = os.open(self.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+        self._length, self.num_boxes, table = _read_header(
+            os.pread(self._file, HEADER_SIZE, 0),
+            os.fstat(self._file).st_size, self.path)
+        rows = {key: np.dtype(row) for key, row in SECTIONS.items()}
+        #: Of each section, the type of its rows, their start and number.
+        self._sections = {
+            key: (row, offset, nbytes // row.itemsize)
+            for (key, row), (offset, nbytes) in zip(rows.items(), table)
+        }
+        expected = num_rows(len(self), self.num_boxes)
+        if any(self._sections[key][2] != num
+               for key, num in expected.items()):
             raise ValueError(
                 f'{self.path!r} is damaged: its sections do not agree on '
-                f'{num_images} images and {self.num_boxes} boxes; copy or '
+                f'{len(self)} images and {self.num_boxes} boxes; copy or '
                 'generate it again.')
-        self._views = views
+        params = self._read('params', 0, self._sections['params'][2])
         try:
-            self.params = json.loads(views['params'].tobytes())
+            self.params = json.loads(params.tobytes())
         except ValueError as error:
             raise _damaged(self.path, 'the parameters') from error
         if not isinstance(self.params, dict):
             raise _damaged(self.path, 'the parameters')
-        self.names = _Names(self.path, views['names'], views['name_ends'])
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Sequence[str]: The names, decoded when they are asked for."""
+        return _Names(len(self), self._raw_name)
 
     def __reduce__(self) -> tuple:
         return type(self), (self.path, )
@@ -121,10 +119,10 @@ class ProposalFile:
                 f'{self.num_boxes} boxes)')
 
     def __len__(self) -> int:
-        return len(self.names)
+        return self._length
 
     def __contains__(self, name: str) -> bool:
-        return self._find(name) is not None
+        return self._find(encode_name(name)) is not None
 
     def __getitem__(self, index: int) -> Proposals:
         """The boxes of an image by its place in the file.
@@ -145,20 +143,16 @@ class ProposalFile:
             raise IndexError(
                 f'index {index} is out of range for the {len(self)} images '
                 f'of {self.path!r}.') from None
-        first, last = self._views['box_ends'][index:index + 2].tolist()
-        if not first <= last <= self.num_boxes:
-            raise _damaged(self.path, f'the boxes of image {index}')
-        width, height = self._views['sizes'][index].tolist()
-        record = Proposals(self.names[index], width, height,
-                           self._views['boxes'][first:last].astype('f4'))
-        self._release()
-        return record
+        return self._record(index, self.names[index])
 
-    def get(self, name: str) -> Proposals:
+    def get(self, name: str, place: int | None = None) -> Proposals:
         """The boxes of an image by its name.
 
         Args:
             name (str): Path relative to the root of the set.
+            place (int, optional): Where it may be, to be found without a
+                search. Most sets and their files have the same order.
+                Defaults to None.
 
         Returns:
             Proposals: A record of its own, which may be changed.
@@ -166,7 +160,7 @@ class ProposalFile:
         Raises:
             KeyError: The file does not hold the image.
         """
-        index = self._find(name)
+        index = self._find(encode_name(name), place)
         if index is None:
             raise KeyError(
                 f'{name!r} is not among the {len(self)} images of '
@@ -175,29 +169,52 @@ class ProposalFile:
                 'names are paths relative to the root of the set that the '
                 'file was made from: give the same root here, or generate '
                 'the proposals of this set.')
-        return self[index]
+        return self._record(index, name)
 
-    def _find(self, name: str) -> int | None:
-        raw = encode_name(name)
-        hashes = self._views['hashes']
-        # Of the type of the section: numpy would convert the whole of it.
-        key = np.array(hash_name(raw), hashes.dtype)
-        place = int(np.searchsorted(hashes, key))
-        while place < len(hashes) and hashes[place] == key:
-            index = int(self._views['order'][place])
+    def _record(self, index: int, name: str) -> Proposals:
+        boxes = self._read_item('boxes', 'box_ends', index)
+        (width, height), = self._read('sizes', index, index + 1).tolist()
+        return Proposals(name, width, height, boxes.astype('f4'))
+
+    def _find(self, raw: bytes, place: int | None = None) -> int | None:
+        if place is not None and 0 <= place < len(self) and (
+                self._raw_name(place) == raw):
+            return place
+        key = hash_name(raw)
+        rows = range(len(self))
+        for place in rows[bisect_left(rows, key, key=self._hash):]:
+            if self._hash(place) != key:
+                break
+            index = self._read('order', place, place + 1).item()
             if index >= len(self):
                 raise _damaged(self.path, 'the order of the names')
-            if self.names.raw(index) == raw:
+            if self._raw_name(index) == raw:
                 return index
-            place += 1
         return None
 
-    def _release(self) -> None:
-        # The pages stay in the system's cache; only this process lets go of
-        # them. The kernel may map 2 MB for each number that is looked at, so
-        # that without this a worker soon seems to own the whole file.
-        if hasattr(mmap, 'MADV_DONTNEED'):
-            self._map.madvise(mmap.MADV_DONTNEED)
+    def _hash(self, place: int) -> int:
+        return self._read('hashes', place, place + 1).item()
+
+    def _raw_name(self, index: int) -> bytes:
+        return self._read_item('names', 'name_ends', index).tobytes()
+
+    def _read_item(self, key: str, ends: str, index: int) -> np.ndarray:
+        """What belongs to an image in a section of items of any length."""
+        first, last = self._read(ends, index, index + 2).tolist()
+        if not first <= last <= self._sections[key][2]:
+            raise _damaged(self.path, f'the {key} of image {index}')
+        return self._read(key, first, last)
+
+    def _read(self, key: str, first: int, last: int) -> np.ndarray:
+        """Rows of a section."""
+        row, offset, _ = self._sections[key]
+        size = (last - first) * row.itemsize
+        content = os.pread(self._file, size, offset + first * row.itemsize)
+        if len(content) < size:
+            raise ValueError(
+                f'{self.path!r} has been cut off since it was opened, within '
+                f'its {key}; copy or generate it again, then start anew.')
+        return np.frombuffer(content, row)
 
 
 def _damaged(path: str, what: str) -> ValueError:

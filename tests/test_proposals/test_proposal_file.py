@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import gc
 import os
 import pickle
 import re
@@ -74,6 +75,14 @@ def test_missing_images(path):
     assert 'img_0.JPEG' not in file
     with pytest.raises(KeyError, match=r"not among the 50.*'class 0/img_0"):
         file.get('img_0.JPEG')
+
+
+def test_a_place_is_no_more_than_a_hint(path):
+    file, records = ProposalFile(path), list(_records())
+    for place in (None, 7, 8, 50, -1):
+        assert _same(file.get(records[7].name, place), records[7])
+        with pytest.raises(KeyError, match='not among the 50'):
+            file.get('class 9/img_7.JPEG', place)
 
 
 def test_names_are_any_file_names(tmp_path):
@@ -214,6 +223,31 @@ def test_params_that_json_cannot_store(tmp_path, value):
     assert not os.listdir(tmp_path)
 
 
+def test_a_file_that_is_cut_off_while_it_is_open(path):
+    file = ProposalFile(path)
+    os.truncate(path, 300)
+    with pytest.raises(ValueError, match=r'a.mmprop.* has been cut off since'):
+        file[7]
+
+
+def test_files_are_closed(path):
+    def open_files():
+        return len(os.listdir('/proc/self/fd'))
+
+    gc.collect()
+    before = open_files()
+    file = ProposalFile(path)
+    assert open_files() == before + 1
+    del file
+    assert open_files() == before
+    with open(path, 'r+b') as damaged:
+        damaged.write(b'no')
+    with pytest.raises(ValueError, match='no proposal file'):
+        ProposalFile(path)
+    gc.collect()
+    assert open_files() == before
+
+
 def test_a_pickle_is_the_path(path):
     file = ProposalFile(path)
     content = pickle.dumps(file)
@@ -222,22 +256,21 @@ def test_a_pickle_is_the_path(path):
 
 
 def test_memory_stays_flat(tmp_path):
-    """Reading a whole file of 64 MB must not keep it mapped."""
+    """Reading a whole file of 64 MB must not keep it in memory."""
     path = str(tmp_path / 'a.mmprop')
     boxes = np.tile(np.float32([0, 0, 4, 4]), (20000, 1))
     write_proposals(path, ((str(i), 9, 9, boxes) for i in range(200)), {})
     file = ProposalFile(path)
-    before, most = _mapped_bytes(), 0
+    before, most = _resident_bytes(), 0
     for record in map(file.__getitem__, range(len(file))):
         assert len(record.boxes) == 20000
-        most = max(most, _mapped_bytes() - before)
+        most = max(most, _resident_bytes() - before)
     assert most < 20e6
 
 
-def _mapped_bytes():
-    """Resident memory that files back."""
+def _resident_bytes():
     with open('/proc/self/status') as f:
-        value, = re.findall(r'RssFile:\s+(\d+) kB', f.read())
+        value, = re.findall(r'VmRSS:\s+(\d+) kB', f.read())
     return int(value) * 1024
 
 

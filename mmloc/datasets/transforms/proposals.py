@@ -74,6 +74,7 @@ class LoadProposals(_AddProposals):
 
     - img_name (str): Path relative to the root of the set, as
       :class:`mmloc.datasets.UnlabeledImageDataset` gives it.
+    - img_id (int, optional): Where in the file the image is looked for first.
     - img (np.uint8): (H, W, 3).
 
     **Added Keys:**
@@ -82,8 +83,7 @@ class LoadProposals(_AddProposals):
 
     Args:
         proposal_file (str): A file of ``generate_proposals.py`` or
-            ``convert_proposals.py``. It is mapped into memory: all workers
-            share it, whether they are forked or spawned.
+            ``convert_proposals.py``. Workers keep nothing of it in memory.
         on_empty (str): What is done with an image that has no box:
             ``'skip'`` returns None, so that the dataset draws another image
             and counts it; ``'whole_image'`` takes the image as the only box,
@@ -114,7 +114,8 @@ class LoadProposals(_AddProposals):
             raise KeyError(
                 "A sample has no 'img_name', by which proposals are looked "
                 'up: read the images by mmloc.UnlabeledImageDataset.')
-        record = self.proposals.get(results['img_name'])
+        record = self.proposals.get(results['img_name'],
+                                    results.get('img_id'))
         height, width = results['img'].shape[:2]
         if (record.width, record.height) != (width, height):
             why = ('the EXIF orientation seems to be treated in two ways'
