@@ -84,12 +84,25 @@ class DeferredImage:
             return self.pixels[places]
         (top, bottom, _), (left, right, _) = (
             place.indices(side) for place, side in zip(inner, self.shape))
-        height, width = max(bottom - top, 0), max(right - left, 0)
+        return self.crop(top, left, max(bottom - top, 0), max(right - left, 0))
+
+    def crop(self, top: int, left: int, height: int,
+             width: int) -> 'DeferredImage':
+        """Note a crop.
+
+        Args:
+            top (int): Rows above it.
+            left (int): Columns to the left of it.
+            height (int): Its rows, all within the image.
+            width (int): Its columns, all within the image.
+
+        Returns:
+            DeferredImage: The crop.
+        """
         image = self._before('crop')
-        plan = image._plan
         return image._with(
-            top=plan.top + top, left=plan.left + left, height=height,
-            width=width, new_height=height, new_width=width)
+            _Plan(image._plan.top + top, image._plan.left + left, height,
+                  width, height, width))
 
     def resize(self, size: tuple[int, int]) -> 'DeferredImage':
         """Note a resize.
@@ -102,8 +115,8 @@ class DeferredImage:
         """
         if self.shape[1::-1] == tuple(size):
             return self
-        return self._before('resize')._with(
-            new_height=int(size[1]), new_width=int(size[0]))
+        image = self._before('resize')
+        return image._with(_Plan(*image._plan[:4], int(size[1]), int(size[0])))
 
     def flip(self, direction: str) -> 'DeferredImage':
         """Note a flip.
@@ -114,7 +127,8 @@ class DeferredImage:
         Returns:
             DeferredImage: The mirrored image.
         """
-        return self._before('flip')._with(flip=direction)
+        image = self._before('flip')
+        return image._with(_Plan(*image._plan[:6], direction))
 
     def pack(self) -> tuple[Tensor, tuple | None]:
         """What the data preprocessor needs to make the image.
@@ -124,7 +138,7 @@ class DeferredImage:
             all images that are made of it; and what to make of it, None for
             nothing. See :func:`carry_out`.
         """
-        image = self._settled if 'pixels' in vars(self) else self
+        image = self._settled if 'pixels' in self.__dict__ else self
         plan = image._plan
         height, width = image._source.pixels.shape[:2]
         whole = plan == (0, 0, height, width, height, width, None)
@@ -139,17 +153,14 @@ class DeferredImage:
 
     def _before(self, step: str) -> 'DeferredImage':
         """The image to which a step can be added, by a plan or by pixels."""
-        _, _, *sides, flipped = self._plan
-        resized = sides[:2] != sides[2:]
-        late = dict(crop=resized, resize=resized, flip=False)[step]
-        if flipped or late or 'pixels' in vars(self):
-            return self._settled
-        return self
+        plan = self._plan
+        late = plan.flip is not None or (
+            step != 'flip' and plan[2:4] != plan[4:6])
+        return self._settled if late or 'pixels' in self.__dict__ else self
 
-    def _with(self, **changes) -> 'DeferredImage':
+    def _with(self, plan: _Plan) -> 'DeferredImage':
         image = object.__new__(DeferredImage)
-        image._source = self._source
-        image._plan = self._plan._replace(**changes)
+        image._source, image._plan = self._source, plan
         return image
 
     def __repr__(self) -> str:

@@ -234,7 +234,7 @@ class RandomResizedCrop(MMPretrainCrop):
         if _has_regions(results):
             crop = _CropAt(top, left, height, width)
             return self.resize(crop(results))
-        img = img[top:top + height, left:left + width]
-        results.update(img=img, img_shape=img.shape[:2])
+        results['img'] = img.crop(top, left, height, width) if isinstance(
+            img, DeferredImage) else img[top:top + height, left:left + width]
         _follow(results, (1, 1), (-left, -top))
-        return self.resize(results)
+        return self.resize.transform(results)
