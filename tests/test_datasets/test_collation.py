@@ -124,18 +124,17 @@ def test_is_preprocessed_alike(name, images):
 def test_what_a_hook_has_changed_is_trained_on(images):
     cfg = load(NAMES[0], images)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    batch = flat_collate([dataset[i] for i in range(4)])
-    batch['inputs']['view1'] = batch['inputs']['view1'][::-1]
+    samples = [dataset[i] for i in range(4)]
     preprocess = MODELS.build(cfg.model.data_preprocessor)
-    for sample in data_samples_of(batch):
-        del sample.photometric
-    changed = preprocess(batch, True)['inputs']['view1']
-    expected = flat_collate([dataset[i] for i in range(4)])
-    for sample in data_samples_of(expected):
-        del sample.photometric
-    expected = preprocess(expected, True)['inputs']['view1']
-    assert changed.shape == expected.shape
-    assert not torch.equal(changed, expected)
+    unchanged = preprocess(pseudo_collate(samples), True)
+    outputs = []
+    for collate in (pseudo_collate, flat_collate):
+        batch = collate(samples)
+        batch['inputs']['view1'] = batch['inputs']['view1'][::-1]
+        outputs.append(preprocess(batch, True))
+    same(*outputs)
+    assert not torch.equal(unchanged['inputs']['view1'],
+                           outputs[1]['inputs']['view1'])
 
 
 @pytest.mark.parametrize('workers', [
@@ -182,7 +181,7 @@ def test_takes_one_file_of_a_worker(images):
         counts[name] = len(os.listdir('/proc/self/fd')) - before
         del batch, batches
     assert counts['mmloc.flat_collate'] <= 4  # and what else is under way
-    assert counts['pseudo_collate'] >= 4 * 12
+    assert counts['pseudo_collate'] > 4 * 8
 
 
 def test_samples_that_are_no_dicts_are_refused():

@@ -10,8 +10,9 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmloc.utils.flat_batch import ALIGNMENT, FlatBatch
+from mmloc.utils.flat_batch import FlatBatch
 
+COMPLEX = torch.tensor([1 + 2j, 3j])
 HWC = torch.arange(24, dtype=torch.uint8).view(2, 4, 3)
 #: Dense tensors, whose strides stay.
 DENSE = dict(
@@ -21,7 +22,7 @@ DENSE = dict(
     flags=torch.tensor([True, False, True]),
     half=torch.ones(5, dtype=torch.float16),
     brain=torch.ones(1, dtype=torch.bfloat16),
-    complex=torch.tensor([1 + 2j, 3j]),
+    complex=COMPLEX,
     scalar=torch.tensor(7),
     empty=torch.zeros(0, 4),
     channels_last=HWC.permute(2, 0, 1),
@@ -32,8 +33,9 @@ DENSE = dict(
 LOOSE = dict(
     gaps=torch.arange(10)[::3],
     expanded=torch.tensor([[1.], [2.]]).expand(2, 3),
-    conjugate=torch.tensor([1 + 2j, 3j]).conj(),
-    negative=torch.tensor([1 + 2j, 3j]).conj().imag,
+    # On the memory of `complex`, but for a bit.
+    conjugate=COMPLEX.conj(),
+    negative=COMPLEX.conj().imag,
 )
 
 
@@ -56,7 +58,8 @@ def test_tensors_stay_what_they_are():
         assert out[key].dtype == expected.dtype
         assert out[key].shape == expected.shape
         assert torch.equal(out[key], expected), key
-        assert out[key].storage_offset() * out[key].itemsize % ALIGNMENT == 0
+        # Where vector instructions like it.
+        assert out[key].storage_offset() * out[key].itemsize % 64 == 0
         if key in DENSE:
             assert out[key].stride() == expected.stride(), key
 
@@ -68,7 +71,7 @@ def test_skeleton_stays_what_it_is():
     for seed, found in enumerate(out['samples']):
         expected = sample(seed)
         assert type(found) is DetDataSample
-        assert found.metainfo_keys() == expected.metainfo_keys()
+        assert set(found.metainfo_keys()) == set(expected.metainfo_keys())
         assert found.img_path == expected.img_path
         np.testing.assert_array_equal(found.drawn, expected.drawn)
         instances = found.gt_instances
