@@ -19,8 +19,8 @@ def test_times_every_way(tmp_path):
     assert done.returncode == 0, done.stderr
     *table, last = done.stdout.splitlines()
     assert [row.split()[0] for row in table[1:]] == [
-        'brightness', 'contrast', 'saturation', 'hue', 'grey', 'blur',
-        'solarize', 'chain'
+        'resize', 'brightness', 'contrast', 'saturation', 'hue', 'grey',
+        'blur', 'solarize', 'chain'
     ]
     result = json.loads(last)
     assert result['ratio'] == pytest.approx(

@@ -51,5 +51,7 @@ def test_share_of_waiting_in_a_run(tiny_coco, tmp_path):
                'train_dataloader.persistent_workers=False')['run']
     assert run_['iterations'] == 2
     assert 0 < run_['data_share'] < 1
+    assert 0 < run_['preprocess_share'] < 1
+    assert run_['rate'] == pytest.approx(4 / run_['iteration_s'], rel=1e-2)
     assert run_['data_share'] == pytest.approx(
         run_['data_time_s'] / run_['iteration_s'], abs=1e-2)

@@ -1,15 +1,16 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-"""Time the changes of colours: Pillow, torchvision, the loader, the device.
+"""Time changes of images: Pillow, torchvision, the loader, the device.
 
-Each operation, and InsLoc's whole chain down to the normalised tensor, in
-milliseconds per image. On the CPU all take turns in one thread and its CPU
-time is taken. ``pillow`` is what the papers ran, ``torchvision`` works on
-uint8 tensors and gives other bytes, ``loader`` is what our transforms call,
-and ``batch`` works on whole batches on the ``--device``; of the chain it is
-the data preprocessor, which on the CPU calls what the loader calls, and
-``draws`` is what is then left to the loader. Loader and batch give Pillow's
-bytes. The last line is JSON: the chain as in the papers, and by the loader or,
-on a GPU, by the device.
+Each operation (``resize`` is to half the side), and InsLoc's whole chain down
+to the normalised tensor, in milliseconds per image. On the CPU all take turns
+in one thread and its CPU time is taken. ``pillow`` is what the papers ran,
+``torchvision`` works on uint8 tensors and gives other bytes, ``loader`` is
+what our transforms call, and ``batch`` works on whole batches on the
+``--device``; of the chain it is the data preprocessor, which on the CPU calls
+what the loader calls, and ``draws`` is what is then left to the loader. Loader
+and batch give Pillow's bytes, but for single levels of resizes. The last line
+is JSON: the chain as in the papers, and by the loader or, on a GPU, by the
+device.
 
     python tools/analysis_tools/benchmark_augmentation.py --images data/photos
     python tools/analysis_tools/benchmark_augmentation.py --device cuda \
@@ -38,6 +39,8 @@ from mmloc import photometric
 from mmloc.datasets.toy_scene import draw_scene
 from mmloc.photometric import batched, kernels
 from mmloc.registry import MODELS
+from mmloc.resampling import batched as resampling
+from mmloc.resampling import resize_antialiased
 from mmloc.utils.cli import user_errors
 from mmloc.utils.progress import track
 
@@ -81,8 +84,9 @@ def read_images(folder: str | None, num: int, side: int) -> list[np.ndarray]:
     return [images[i % len(images)] for i in range(num)]
 
 
-def operations(device: torch.device) -> dict[str, tuple[Callable, ...]]:
-    """By name: of a Pillow image, a tensor, an array and a float batch."""
+def operations(side: int) -> dict[str, tuple[Callable, ...]]:
+    """By name: of a Pillow image, a tensor, an array and a float batch, of
+    this side."""
     turned = round(TURN * 255)
 
     def jitter(which: int, factor: float) -> tuple[Callable, Callable]:
@@ -97,8 +101,16 @@ def operations(device: torch.device) -> dict[str, tuple[Callable, ...]]:
                 lambda x: getattr(tensors, name)(x, FACTOR),
                 *jitter(which, FACTOR))
 
+    def halved(x: torch.Tensor) -> torch.Tensor:
+        plan = 0, 0, *x.shape[2:], *half, None
+        return resampling.resample(list(x.byte()), [plan] * len(x))
+
+    half = [max(side // 2, 1)] * 2
     blur, size = ImageFilter.GaussianBlur(SIGMA), [13, 13]
     return {
+        'resize': (lambda img: img.resize(half, Image.Resampling.BILINEAR),
+                   lambda x: tensors.resize(x, half),
+                   lambda img: resize_antialiased(img, half), halved),
         'brightness': blend(0, 'adjust_brightness'),
         'contrast': blend(1, 'adjust_contrast'),
         'saturation': blend(2, 'adjust_saturation'),
@@ -215,7 +227,7 @@ def tasks_of(images: list[np.ndarray], chain: Chain,
     singles = [img.flip(0).contiguous() for img in batch]
     batch = batch.to(device).float().contiguous()
     tasks = {}
-    for name, functions in operations(device).items():
+    for name, functions in operations(len(images[0])).items():
         sources = dict(
             pillow=chain.pillow, torchvision=singles, loader=images)
         for function, (way, items) in zip(functions, sources.items()):

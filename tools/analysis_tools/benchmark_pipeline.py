@@ -7,9 +7,12 @@ of the first config written plainly (``plain_views.py``). All take turns, so
 that a change of the machine's load hits all; the ratio is the median of those
 of the turns, ``best_ratio`` that of the least times, which others on the
 machine have disturbed least. Another round takes the time of each stage apart.
-``--run`` trains the first config for some iterations and says which share of
-their time was spent waiting for data. The last line is JSON, of the first
-config.
+What the pipeline leaves to the data preprocessor, crops and colours of SoCo,
+is not in these figures; ``--preprocess`` adds it, on the CPU.
+``--run`` trains the first config for some iterations, on the GPU if there is
+one, and says which share of the time of their second half was spent waiting
+for data, and how long the data preprocessor takes. The last line is JSON, of
+the first config.
 
     python tools/dataset_tools/generate_proposals.py FOLDER p.mmprop
     python tools/analysis_tools/benchmark_pipeline.py CONFIG [CONFIG ...] \
@@ -30,9 +33,10 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose
+from mmengine.device import get_device, is_cuda_available
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, FUNCTIONS, init_default_scope
-from mmengine.runner import set_random_seed
+from mmengine.runner import Runner, set_random_seed
 from plain_views import plain_pipeline
 
 from mmloc.datasets.unreadable import walk_datasets
@@ -43,8 +47,8 @@ from mmloc.utils.cli import building, user_errors
 #: Which transforms count for which stage; all others are 'other'.
 STAGES = dict(
     decode=('LoadImage', ),
-    geometry=('MultiView', 'RandomResizedCrop', 'Resize', 'PasteInstance',
-              'RandomFlip'),
+    geometry=('MultiView', 'Steps', 'RandomResizedCrop', 'Resize',
+              'PasteInstance', 'RandomFlip'),
     matching=('LoadProposals', 'GenerateProposals', 'SelectMatches',
               'AugmentBoxes'),
     photometric=('RandomApply', 'ColorJitter', 'RandomGrayscale', 'Solarize',
@@ -73,7 +77,8 @@ def parse_args() -> argparse.Namespace:
         help='samples of each pipeline in a round (default 32)')
     add('--batch-size', type=int, default=32, metavar='N')
     add('--run', type=int, metavar='N',
-        help='iterations of training for the share of waiting')
+        help='iterations of training for the share of waiting, in batches\n'
+        'of --batch-size')
     add('--traceback', action='store_true', help='show errors in full')
     args = parser.parse_args()
     for name in ('rounds', 'samples', 'batch_size'):
@@ -236,7 +241,8 @@ def waiting_share(cfg: Config, args: argparse.Namespace) -> dict:
         args (argparse.Namespace): The options.
 
     Returns:
-        dict: Seconds of an iteration and of waiting in it, and the share.
+        dict: Seconds of an iteration, of waiting in it and of the data
+        preprocessor, and shares of the iteration.
     """
     cfg.train_dataloader.update(
         batch_size=args.batch_size,
@@ -251,15 +257,45 @@ def waiting_share(cfg: Config, args: argparse.Namespace) -> dict:
         runner = launch.build_runner(cfg, 'train')
         runner.train()
         history = runner.message_hub.log_scalars
+    # At first there are batches that workers have made ahead.
+    skipped = args.run // 2
     whole, waiting = (
-        float(np.mean(history[f'train/{name}'].data[0][1:]))
+        float(np.mean(history[f'train/{name}'].data[0][skipped:]))
         for name in ('time', 'data_time'))
+    preprocessing = preprocess_seconds(runner, args.batch_size)
     return dict(
-        iterations=args.run - 1,
+        iterations=args.run - skipped,
         workers=cfg.train_dataloader.num_workers,
+        device=get_device(),
+        rate=round(args.batch_size / whole, 1),
         iteration_s=round(whole, 4),
         data_time_s=round(waiting, 4),
-        data_share=round(waiting / whole, 4))
+        data_share=round(waiting / whole, 4),
+        preprocess_s=round(preprocessing, 4),
+        preprocess_share=round(preprocessing / whole, 4))
+
+
+def preprocess_seconds(runner: Runner, num: int) -> float:
+    """Time the data preprocessor alone, from the collated batch on.
+
+    Args:
+        runner (Runner): With a model and data for training.
+        num (int): Samples of the batch.
+
+    Returns:
+        float: Seconds, until the device is ready; median of several calls.
+    """
+    loader, seconds = runner.train_dataloader, []
+    batch = loader.collate_fn(
+        [loader.dataset[i % len(loader.dataset)] for i in range(num)])
+    wait = torch.cuda.synchronize if is_cuda_available() else bool
+    for _ in range(6):
+        wait()
+        start = time.perf_counter()
+        runner.model.data_preprocessor(batch, True)
+        wait()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
 
 
 def main() -> None:
