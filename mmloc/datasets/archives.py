@@ -13,9 +13,14 @@ from functools import cache
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
-from .archive_index import ARCHIVES, ArchiveIndex, LmdbIndex, data_file
+from .archive_index import ArchiveIndex, data_file
 from .index_cache import file_stamp
+from .lmdb_index import LmdbIndex
+from .tar_index import TarIndex
+from .zip_index import ZipIndex
 
+#: The kinds of archives by their suffixes.
+ARCHIVES = {'.zip': ZipIndex, '.tar': TarIndex, '.lmdb': LmdbIndex}
 _SUFFIX = re.compile(
     '(' + '|'.join(map(re.escape, ARCHIVES)) + ')(?=/|$)', re.IGNORECASE)
 _SCHEME = re.compile(

@@ -98,11 +98,15 @@ class IndexCache:
         try:
             if self._folder.startswith('~'):
                 raise RuntimeError('this user has no home')
+            # There may be hundreds of shards, and what a power cut takes is
+            # made anew.
             for name, array in arrays.items():
-                with atomic_write(f'{self._start}-{token}-{name}.npy') as file:
+                with atomic_write(f'{self._start}-{token}-{name}.npy',
+                                  durable=False) as file:
                     np.save(file, array)
             # Last: it makes the others count.
-            with atomic_write(f'{self._start}.json', True, 'w') as file:
+            with atomic_write(f'{self._start}.json', True, 'w',
+                              durable=False) as file:
                 json.dump(dict(stamp=stamp, token=token, names=[*arrays]),
                           file)
             self._remove_all_but(token)

@@ -7,7 +7,8 @@ from mmengine.logging import print_log
 
 from mmloc.registry import DATASETS
 
-from .image_sources import check_images_exist, read_images
+from .image_checks import check_images_exist
+from .image_sources import read_images
 from .image_table import ImageTable, image_name
 from .redraw import RedrawMixin
 from .transforms.loading import UnreadableImageError

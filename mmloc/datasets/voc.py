@@ -3,7 +3,7 @@
 import os.path as osp
 from pathlib import Path
 
-from .image_sources import IMG_SUFFIXES
+from .image_names import IMG_SUFFIXES
 from .proposal_job import ImageNames
 
 #: Names that the folders have, in VOC and in sets that resemble it.

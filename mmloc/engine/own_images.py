@@ -4,7 +4,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmloc.datasets.image_sources import IMG_SUFFIXES, read_folder
+from mmloc.datasets.image_folders import read_folder
+from mmloc.datasets.image_names import IMG_SUFFIXES
 
 
 def use_images(cfg: Config,

@@ -12,8 +12,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def atomic_write(path: str, overwrite: bool = False,
-                 mode: str = 'wb') -> Iterator[IO]:
+def atomic_write(path: str, overwrite: bool = False, mode: str = 'wb',
+                 durable: bool = True) -> Iterator[IO]:
     """Open a file that appears under its name only when it is complete.
 
     It is written under a temporary name in the same folder, flushed to the
@@ -25,6 +25,8 @@ def atomic_write(path: str, overwrite: bool = False,
         overwrite (bool): Whether a file that is there is replaced. Defaults
             to False.
         mode (str): 'wb' or 'w' (UTF-8). Defaults to 'wb'.
+        durable (bool): Whether its name, too, outlives a power cut from now
+            on. It takes another wait for the disk. Defaults to True.
 
     Yields:
         IO: The open file; it may be sought.
@@ -53,7 +55,8 @@ def atomic_write(path: str, overwrite: bool = False,
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_folder(folder)
+    if durable:
+        sync_folder(folder)
 
 
 @contextmanager

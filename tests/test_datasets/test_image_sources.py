@@ -12,7 +12,8 @@ import pytest
 from mmengine import fileio
 
 from mmloc.datasets import UnlabeledImageDataset
-from mmloc.datasets.image_sources import check_images_exist, read_images
+from mmloc.datasets.image_checks import check_images_exist
+from mmloc.datasets.image_sources import read_images
 
 
 def _touch(folder, *names):

@@ -1,4 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import os
+
 import pytest
 
 from mmloc.utils.files import atomic_write
@@ -16,3 +18,14 @@ def test_a_full_disk_is_named(tmp_path, file_size_limit, mode, text):
     with atomic_write(str(path), mode=mode) as file:
         file.write(text * 2000)
     assert path.stat().st_size == 2000
+
+
+def test_waits_for_the_disk(tmp_path, monkeypatch):
+    """For the content, and unless told not to for the name."""
+    synced = []
+    monkeypatch.setattr(os, 'fsync', lambda handle: synced.append(
+        os.readlink(f'/proc/self/fd/{handle}')))
+    for durable in (True, False):
+        with atomic_write(str(tmp_path / f'{durable}'), durable=durable):
+            pass
+    assert [path == str(tmp_path) for path in synced] == [False, True, False]
