@@ -9,6 +9,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmloc.utils.flat_batch import FlatBatch
 
@@ -153,6 +154,26 @@ def test_each_unpacking_is_new():
     on_device = batch.unpack('meta')['samples'][0].gt_instances
     assert on_device.labels.is_meta
     assert on_device.bboxes.tensor.is_meta
+
+
+class Copies(TorchDispatchMode):
+    """Count what moves a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 'copy' in func.overloadpacket.__name__
+        return func(*args, **(kwargs or {}))
+
+
+def test_one_copy_takes_all_to_the_device():
+    batch = FlatBatch.pack(dict(DENSE, samples=[sample(i) for i in range(4)]))
+    with Copies() as copies:
+        out = batch.unpack('meta')
+    assert all(out[key].is_meta for key in DENSE)
+    assert copies.count == 1
 
 
 def test_words_are_found_without_unpacking():
