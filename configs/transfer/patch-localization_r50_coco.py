@@ -15,15 +15,11 @@ data_root = 'data/coco/'
 view_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(
-        type='RandomApply',
-        transforms=[
-            dict(
-                type='mmloc.ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.4,
-                hue=0.1)
-        ],
+        type='mmloc.ColorJitter',
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0.1,
         prob=0.8),
     dict(type='mmloc.RandomGrayscale', prob=0.2),
     dict(

@@ -55,8 +55,9 @@ def change(results: dict, stage: str, values: Sequence[float]) -> dict:
     if results.get(KEY) is None:
         results['img'] = _ACTIONS[stage](results['img'], np.asarray(values))
         return results
-    vector, number = results[KEY], _NUMBERS[stage]
-    last, *size = vector[:3].tolist()
+    # As a list, of which NumPy makes a new vector in one step.
+    vector, number = results[KEY].tolist(), _NUMBERS[stage]
+    last, *size = vector[:3]
     if number <= last:
         raise ValueError(
             f'{list(STAGES)[int(last) - 1]!r} comes before {stage!r} in '
@@ -65,13 +66,10 @@ def change(results: dict, stage: str, values: Sequence[float]) -> dict:
     height, width = results['img'].shape[:2]
     if last and size != [height, width]:
         raise ValueError(_MOVED)
-    start = STAGES[stage].start
-    # A cutout lengthens the vector; none is changed in place.
-    changed = np.zeros(max(start + len(values), len(vector)), np.float32)
-    changed[:len(vector)] = vector
-    changed[:4] = number, height, width, results.get('flip', False)
-    changed[start:start + len(values)] = values
-    results[KEY] = changed
+    vector[:4] = number, height, width, results.get('flip', False)
+    # A cutout lengthens it.
+    vector[STAGES[stage]] = values
+    results[KEY] = np.array(vector, np.float32)
     return results
 
 

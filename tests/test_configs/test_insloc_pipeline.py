@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'insloc'
 NAMES = ('insloc_r50_fpn_8xb32-coslr-200e_in1k', 'insloc_r18_fpn_toy')
 VIEWS = ('query', 'key')
 RGB = (200, 100, 50)
-COLOURS = ('RandomApply', 'mmloc.RandomGrayscale', 'mmloc.GaussianBlur')
+COLOURS = ('mmloc.ColorJitter', 'mmloc.RandomGrayscale', 'mmloc.GaussianBlur')
 
 
 @pytest.fixture(params=NAMES)
@@ -83,14 +83,13 @@ def test_published_colours(cfg):
         paste, jitter, grey, blur, flip, *_ = branches[view]
         assert paste.type == 'mmloc.PasteInstance'
         assert (jitter.type, grey.type, blur.type) == COLOURS
-        assert jitter.transforms == [
-            dict(
-                type='mmloc.ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.4,
-                hue=0.1)
-        ]
+        assert jitter == dict(
+            type='mmloc.ColorJitter',
+            brightness=0.4,
+            contrast=0.4,
+            saturation=0.4,
+            hue=0.1,
+            prob=0.8)
         assert flip.type == 'mmloc.RandomFlip'
         assert [step.prob
                 for step in (jitter, grey, blur, flip)] == [.8, .2, .5, .5]

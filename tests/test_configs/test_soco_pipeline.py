@@ -122,7 +122,8 @@ def test_published_colours(name):
         brightness=0.4,
         contrast=0.4,
         saturation=0.2,
-        hue=0.1)
+        hue=0.1,
+        prob=0.8)
     for view, cfg in views_of(load(name)).views.items():
         steps = {step.type: step for step in cfg.then}
         probs = {
@@ -130,7 +131,7 @@ def test_published_colours(name):
             for kind, step in steps.items() if 'prob' in step
         }
         expected = {
-            'RandomApply': 0.8,
+            'mmloc.ColorJitter': 0.8,
             'mmloc.RandomGrayscale': 0.2,
             'mmloc.GaussianBlur': 1.0 if view == 'view1' else 0.1,
             'mmloc.RandomFlip': 0.5
@@ -146,7 +147,7 @@ def test_published_colours(name):
                 'mmloc.CutoutInBoxes', 'mmloc.PackRegionInputs'
             ]
         assert probs == expected
-        assert steps['RandomApply'].transforms == [jitter]
+        assert steps['mmloc.ColorJitter'] == jitter
         blur = TRANSFORMS.build(steps['mmloc.GaussianBlur'])
         radii = [blur.random_magnitude() for _ in range(1000)]
         # Uniform from 0.1 to 2, within five standard errors.

@@ -53,12 +53,10 @@ def colours(steps: Sequence[dict]) -> T.Compose:
 def _translate(step: dict) -> list:
     """torchvision's transforms of one of ours, none for boxes and packing."""
     kind = step['type'].split('.')[-1]
-    if kind == 'RandomApply':
-        inner = [x for part in step['transforms'] for x in _translate(part)]
-        return [T.RandomApply(inner, step['prob'])]
     if kind == 'ColorJitter':
         names = ('brightness', 'contrast', 'saturation', 'hue')
-        return [T.ColorJitter(**{name: step[name] for name in names})]
+        jitter = T.ColorJitter(**{name: step[name] for name in names})
+        return [T.RandomApply([jitter], step['prob'])]
     if kind == 'RandomGrayscale':
         return [T.RandomGrayscale(step['prob'])]
     if kind == 'GaussianBlur':

@@ -6,15 +6,11 @@
 # the bytes of Pillow, as published.
 view_pipeline = [
     dict(
-        type='RandomApply',
-        transforms=[
-            dict(
-                type='mmloc.ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.4,
-                hue=0.1)
-        ],
+        type='mmloc.ColorJitter',
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0.1,
         prob=0.8),
     dict(type='mmloc.RandomGrayscale', prob=0.2),
     dict(

@@ -10,15 +10,11 @@
 # The colours have the bytes of Pillow, as published.
 colours = [
     dict(
-        type='RandomApply',
-        transforms=[
-            dict(
-                type='mmloc.ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.2,
-                hue=0.1)
-        ],
+        type='mmloc.ColorJitter',
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.2,
+        hue=0.1,
         prob=0.8),
     dict(type='mmloc.RandomGrayscale', prob=0.2),
 ]

@@ -4,6 +4,7 @@ from mmcv.transforms import BaseTransform
 
 from mmloc.photometric import change
 from mmloc.registry import TRANSFORMS
+from mmloc.utils.compiled import compiled
 
 from .randomness import cache_randomness
 
@@ -50,7 +51,7 @@ class CutoutInBoxes(BaseTransform):
                              'they must lie in [0, 1] and area must rise.')
         self.prob = prob
         self.area = tuple(area)
-        self.fill = np.array(fill[::-1]).round().astype(np.uint8)
+        self.fill = np.array(fill[::-1]).round().tolist()
 
     @cache_randomness
     def _rand_squares(self, num: int) -> tuple[np.ndarray, ...]:
@@ -59,6 +60,7 @@ class CutoutInBoxes(BaseTransform):
                 np.random.uniform(*self.area, num), np.random.rand(num, 2))
 
     @staticmethod
+    @compiled
     def squares(boxes: np.ndarray, area: np.ndarray,
                 centre: np.ndarray) -> np.ndarray:
         """Squares within boxes.
@@ -72,11 +74,16 @@ class CutoutInBoxes(BaseTransform):
             np.ndarray: int (n, 4), x1, y1, x2, y2 with x2 and y2 excluded;
             negative coordinates are set to 0.
         """
-        sides = boxes[:, 2:] - boxes[:, :2]
-        centre = boxes[:, :2] + centre * sides
-        half = np.sqrt(area * sides.prod(1))[:, None] / 2
-        corners = np.concatenate([centre - half, centre + half], 1)
-        return corners.round().astype(int).clip(0)
+        squares = np.empty((len(boxes), 4), np.int64)
+        for i in range(len(boxes)):
+            width = boxes[i, 2] - boxes[i, 0]
+            height = boxes[i, 3] - boxes[i, 1]
+            half = np.sqrt(area[i] * (width * height)) / 2
+            for j, side in ((0, width), (1, height)):
+                middle = boxes[i, j] + centre[i, j] * side
+                squares[i, j] = max(np.rint(middle - half), 0)
+                squares[i, j + 2] = max(np.rint(middle + half), 0)
+        return squares
 
     def transform(self, results: dict) -> dict:
         """Cut.
@@ -91,9 +98,9 @@ class CutoutInBoxes(BaseTransform):
         cut, area, centre = self._rand_squares(len(boxes))
         if not cut.any():
             return results
-        squares = self.squares(boxes, area, centre)[cut]
-        return change(results, 'cutout', [*self.fill, *squares.ravel()])
+        squares = self.squares(boxes, area, centre)[cut].ravel().tolist()
+        return change(results, 'cutout', [*self.fill, *squares])
 
     def __repr__(self) -> str:
         return (f'{self.__class__.__name__}(prob={self.prob}, '
-                f'area={self.area}, fill={self.fill[::-1].tolist()})')
+                f'area={self.area}, fill={self.fill[::-1]})')

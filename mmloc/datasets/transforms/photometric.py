@@ -68,9 +68,35 @@ class ColorJitter(MMPretrainColorJitter):
 
     - img (np.uint8): (H, W, 3), BGR, or
     - photometric, see :class:`DeferPhotometric`.
+
+    Args:
+        *args: Of mmpretrain's ``ColorJitter``.
+        prob (float): Probability of a change, drawn as by mmcv's
+            ``RandomApply`` around it. Defaults to 1, always and undrawn.
+        **kwargs: Of mmpretrain's ``ColorJitter``.
+
+    Raises:
+        ValueError: If ``prob`` is outside [0, 1].
     """
 
-    _rand_params = cache_randomness.of(MMPretrainColorJitter, '_rand_params')
+    def __init__(self, *args, prob: float = 1., **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.prob = _checked(prob)
+        self._spans = (self.brightness, self.contrast, self.saturation,
+                       self.hue)
+
+    @cache_randomness
+    def _rand_change(self) -> bool:
+        return self.prob == 1 or np.random.rand() < self.prob
+
+    @cache_randomness
+    def _rand_params(self) -> tuple:
+        """mmpretrain's draws, in fewer calls of NumPy."""
+        order = np.random.permutation(4).tolist()
+        drawn = iter(np.random.rand(4 - self._spans.count(None)).tolist())
+        return order, *(
+            span and span[0] + (span[1] - span[0]) * next(drawn)
+            for span in self._spans)
 
     def transform(self, results: dict) -> dict:
         """Jitter the colours.
@@ -81,6 +107,8 @@ class ColorJitter(MMPretrainColorJitter):
         Returns:
             dict: Result dict with the changed ``img``.
         """
+        if not self._rand_change():
+            return results
         order, *factors = self._rand_params()
         if factors[3] is not None:
             # A turn of the circle of 8-bit hues, as torchvision rounds it.
@@ -90,6 +118,9 @@ class ColorJitter(MMPretrainColorJitter):
             for factor, neutral in zip(factors, photometric.NEUTRAL)
         ]
         return photometric.change(results, 'jitter', [*order, *factors])
+
+    def __repr__(self) -> str:
+        return f'{super().__repr__()[:-1]}, prob={self.prob})'
 
 
 @TRANSFORMS.register_module()
@@ -112,9 +143,7 @@ class RandomGrayscale(BaseTransform):
     """
 
     def __init__(self, prob: float = 0.1) -> None:
-        if not 0 <= prob <= 1:
-            raise ValueError(f'prob is {prob}, but it must lie in [0, 1].')
-        self.prob = prob
+        self.prob = _checked(prob)
 
     @cache_randomness
     def _rand_grey(self) -> bool:
@@ -135,6 +164,12 @@ class RandomGrayscale(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(prob={self.prob})'
+
+
+def _checked(prob: float) -> float:
+    if not 0 <= prob <= 1:
+        raise ValueError(f'prob is {prob}, but it must lie in [0, 1].')
+    return prob
 
 
 def _change_at_random(transform: BaseTransform, results: dict, change: str,

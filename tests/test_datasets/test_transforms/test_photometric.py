@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from mmcv.transforms import Compose, RandomApply
+from mmpretrain.datasets import ColorJitter as MMPretrainColorJitter
 from PIL import Image, ImageFilter, ImageOps
 from torchvision.transforms import functional
 
@@ -50,6 +51,30 @@ def test_parts_left_out():
     np.testing.assert_array_equal(jitter(dict(img=img))['img'], img)
 
 
+@pytest.mark.parametrize('settings', [
+    (0.4, 0.4, 0.2, 0.1), (0, (0.5, 1.2), 0, 0.5)])
+def test_jitter_draws_what_mmcv_and_mmpretrain_draw(settings):
+    upstream = MMPretrainColorJitter(*settings)
+    ours = ColorJitter(*settings, prob=0.6)
+    applied = 0
+    for seed in range(40):
+        np.random.seed(seed)
+        expected = RandomApply([lambda _: upstream._rand_params()], 0.6)({})
+        state = np.random.rand()
+        np.random.seed(seed)
+        if expected:
+            order, *factors = expected
+            assert ours._rand_change()
+            drawn_order, *drawn = ours._rand_params()
+            assert drawn_order == order.tolist()
+            assert drawn == factors
+        else:
+            assert ours(dict(img=None)) == dict(img=None)
+        assert np.random.rand() == state
+        applied += bool(expected)
+    assert 12 < applied < 36
+
+
 def test_draws_cover_both_signs_of_the_hue():
     """mmcv 2.1 fails on the negative half with numpy 2."""
     np.random.seed(0)
@@ -92,11 +117,13 @@ def test_solarisation_and_blur_equal_pillow_on_rgb():
 def test_rejects_a_probability_above_one():
     with pytest.raises(ValueError, match=r'prob is 2, .* \[0, 1\]'):
         RandomGrayscale(prob=2)
+    with pytest.raises(ValueError, match=r'prob is -1, .* \[0, 1\]'):
+        ColorJitter(prob=-1)
 
 
 def test_deferred_transforms_draw_the_same_and_leave_the_image():
     pipeline = [
-        RandomApply([ColorJitter(0.4, 0.4, 0.4, 0.1)], prob=0.8),
+        ColorJitter(0.4, 0.4, 0.4, 0.1, prob=0.8),
         RandomGrayscale(prob=0.3),
         GaussianBlur(
             magnitude_range=(0.1, 2.), magnitude_std='inf', prob=0.5),
