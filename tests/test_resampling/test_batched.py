@@ -46,6 +46,20 @@ def test_equal_bytes(size, chunk, monkeypatch):
         np.testing.assert_array_equal(*both_ways(images, plans))
 
 
+def test_chunks_are_bounded(monkeypatch):
+    """Also where heights differ: all rows of a chunk are those of one."""
+    rng = np.random.RandomState(0)
+    heights = rng.randint(1, 99, 50)
+    plans = [(0, 0, height, 9, 5, 7, None) for height in heights]
+    monkeypatch.setattr(batched, 'CHUNK', 99 * 7 * 3 * 4)
+    chunks = list(batched._chunks(plans))
+    assert sorted(i for chunk in chunks for i in chunk) == list(range(50))
+    for chunk in chunks:
+        rows = max(plans[i][2] for i in chunk)
+        assert len(chunk) * rows * 7 * 3 <= batched.CHUNK
+    assert len(chunks) < 10
+
+
 def test_extreme_levels():
     """Whatever the weights add up to, white stays white."""
     rng = np.random.RandomState(0)

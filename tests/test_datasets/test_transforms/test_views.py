@@ -267,13 +267,14 @@ def test_a_selection_may_look_at_the_pixels():
 @pytest.mark.parametrize(('change', 'deferred'), [
     (dict(), True),
     (dict(img=np.zeros((9000, 2, 3), np.uint8)), False),
-    (dict(img=np.zeros((80, 101, 3), np.uint8)), False),
+    (dict(img=np.zeros((150, 200, 3), np.uint8)), True),
+    (dict(img=np.zeros((150, 201, 3), np.uint8)), False),
     (dict(img=np.zeros((80, 100, 3), np.float32)), False),
     (dict(img=np.zeros((80, 100), np.uint8)), False),
     (dict(photometric=None), False),
 ])
 def test_which_images_are_deferred(change, deferred):
-    multi_view = build(max_deferred=8000)
+    multi_view = build(max_deferred=30000)
     results = dict(DeferPhotometric()(sample()), **change)
     img = multi_view._defer(results)['img']
     assert isinstance(img, DeferredImage) == deferred
