@@ -198,6 +198,36 @@ def _damaged(content, rng):
     return content
 
 
+def _extended(*extensions):
+    """A tar of one file, with such kinds of headers before it."""
+    blocks = []
+    for kind, data in extensions:
+        info = tarfile.TarInfo('extension')
+        info.type, info.size = kind, len(data)
+        blocks += [info.tobuf(tarfile.USTAR_FORMAT), data,
+                   bytes(-len(data) % 512)]
+    return b''.join([*blocks, tarfile.TarInfo('a').tobuf(), bytes(1024)])
+
+
+@pytest.mark.parametrize('extensions', [
+    [(b'x', b'10 path=b\nx')], [(b'x', b'11 path=b\n')], [(b'x', b'path=b')],
+    [(b'x', b'10 path=b')], [(b'x', b'11 size=-5\n')],
+    [(b'x', b'11 atime=1\n0')], [(b'x', b'12 atime=1\n')],
+    [(b'x', b'10 path=b\n'), (b'L', b'c\0')],
+    [(b'L', b'c\0'), (b'x', b'10 path=b\n')],
+    [(b'L', b'b\0'), (b'L', b'c\0')], [(b'K', b'b\0'), (b'K', b'c\0')],
+    [(b'L', b'b' * 2**17)]
+])
+def test_unusual_extensions_are_left_to_tarfile(tmp_path, extensions):
+    path = tmp_path / 'a.tar'
+    for some in ([], [(b'x', b'10 path=b\n')], [(b'K', b'b'), (b'L', b'b')]):
+        path.write_bytes(_extended(*some))
+        assert [*_read(path)] == [b'b' if some else b'a']
+    path.write_bytes(_extended(*extensions))
+    with pytest.raises(UnusualArchiveError):
+        _read(path)
+
+
 @pytest.mark.parametrize('format', FORMATS[1:])
 def test_headers_of_nothing(tmp_path, format):
     path = tmp_path / 'a.tar'
