@@ -21,8 +21,8 @@ def make_key(rank):
 
 def encode_directly(model, x, samples):
     boxes = [[sample.gt_instances.bboxes for sample in samples]]
-    return model.encode(model.target.module, x,
-                        [boxes * model.num_levels])[0]
+    views = [(x, [boxes * model.num_levels])]
+    return model.encode(model.target.module, views)[0][0]
 
 
 def check_keys_and_queue(bn_splits):

@@ -1,4 +1,6 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from copy import deepcopy
+
 import pytest
 import torch
 from mmcv.ops import RoIAlign
@@ -140,3 +142,44 @@ def test_last_stage_works_on_regions():
     x = torch.randn(3, 256, 4, 4)
     expected = encoder.shared_head.layer4(x).mean(dim=(2, 3))
     torch.testing.assert_close(encoder(x), expected)
+
+
+HEAD = dict(
+    in_channels=3,
+    conv_out_channels=4,
+    fc_out_channels=5,
+    roi_feat_size=2,
+    norm_cfg=dict(type='BN'))
+
+
+@pytest.mark.parametrize(('head', 'fc_calls'), [
+    (dict(type='ConvFCBBoxHead', num_shared_convs=1, num_shared_fcs=2), 1),
+    (dict(type='ConvFCBBoxHead', num_shared_convs=1, num_shared_fcs=1,
+          with_avg_pool=True), 1),
+    # Fully connected layers that other layers follow.
+    (dict(type='ConvFCBBoxHead', num_shared_fcs=1, num_cls_fcs=1), 3),
+    (dict(type='mmloc.ExtraNormBBoxHead', num_shared_fcs=1), 3),
+])
+def test_parts_pass_known_layers_at_once(head, fc_calls):
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    encoder = MODELS.build(
+        dict(
+            type='mmloc.RegionEncoder',
+            bbox_roi_extractor=dict(
+                type='mmloc.AllLevelRoIExtractor',
+                roi_layer=ROI_LAYER,
+                out_channels=3,
+                featmap_strides=[4]),
+            bbox_head=dict(HEAD, **head))).double()
+    if head['type'] == 'mmloc.ExtraNormBBoxHead':
+        encoder.bbox_head.fc_reg = nn.Identity()
+    alone = deepcopy(encoder)
+    calls = []
+    encoder.bbox_head.shared_fcs[0].register_forward_hook(
+        lambda *_: calls.append(1))
+    parts = torch.randn(9, 3, 2, 2).double().split([4, 2, 3])
+    torch.testing.assert_close(
+        encoder.forward_parts(parts), [alone(part) for part in parts])
+    torch.testing.assert_close(encoder.state_dict(), alone.state_dict())
+    assert len(calls) == fc_calls

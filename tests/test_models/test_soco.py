@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import itertools
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ STAR = (('view1', 'view2'), ('view1', 'view3'), ('view1', 'view4'))
 SIZES = dict(view1=64, view2=64, view3=48, view4=32)
 
 
-def build(pairs=STAR[:2], roi_extractor=None):
+def build(pairs=STAR[:2], roi_extractor=None, **kwargs):
     torch.manual_seed(0)
     init_default_scope('mmdet')
     cfg = Config.fromfile(CONFIGS / 'soco/soco_r18_fpn_toy.py').model
@@ -24,6 +25,7 @@ def build(pairs=STAR[:2], roi_extractor=None):
     cfg.target.total_steps = 10
     cfg.head.thresholds = (14, 28, 42, 64)
     cfg.roi_head.bbox_roi_extractor.update(roi_extractor or {})
+    cfg.update(kwargs)
     model = MODELS.build(cfg)
     model.init_weights()
     return revert_sync_batchnorm(model)
@@ -71,15 +73,58 @@ def test_views_need_not_share_one():
     assert len(build(pairs)(*make_batch(pairs), mode='loss')) == 5
 
 
-def test_each_view_passes_the_backbone_once_and_each_list_the_head_once():
-    model = build()
-    calls = dict(backbone=0, projector=0, predictor=0)
-    for name in calls:
-        getattr(model, name).register_forward_hook(
-            lambda *_, name=name: calls.update({name: calls[name] + 1}))
+@pytest.mark.parametrize('join_parts', [True, False])
+def test_each_view_passes_the_backbone_once_and_each_list_the_norms_once(
+        join_parts):
+    model = build(join_parts=join_parts)
+    box_head = model.roi_head.bbox_head
+    layers = dict(
+        backbone=model.backbone,
+        conv=box_head.shared_convs[0].conv,
+        conv_norm=box_head.shared_convs[0].bn,
+        fc=box_head.shared_fcs[0],
+        projector_linear=model.projector.linear1,
+        projector_norm=model.projector.bn1,
+        predictor_linear=model.predictor.linear1,
+        predictor_norm=model.predictor.bn1)
+    calls = dict.fromkeys(layers, 0)
+    for name, layer in layers.items():
+        layer.register_forward_hook(lambda *_, name=name: calls.update(
+            {name: calls[name] + 1}))
     model(*make_batch(), mode='loss')
     # Three views; four lists of boxes on each of four levels.
-    assert calls == dict(backbone=3, projector=16, predictor=16)
+    joined = 1 if join_parts else 16
+    assert calls == dict(
+        backbone=3, conv=joined, conv_norm=16, fc=joined,
+        projector_linear=joined, projector_norm=16, predictor_linear=joined,
+        predictor_norm=16)
+
+
+@pytest.mark.parametrize('case', ['even', 'uneven', 'empty', 'splits'])
+def test_joining_parts_changes_rounding_only(case):
+    """Losses, gradients and statistics are those of parts that pass alone."""
+    inputs, samples = make_batch(num=4)
+    inputs = {view: x.double() for view, x in inputs.items()}
+    for sample in itertools.chain.from_iterable(samples.values()):
+        instances = sample.gt_instances
+        instances.bboxes = instances.bboxes.double()
+    if case == 'uneven':
+        samples['view2'][0].gt_instances = samples['view2'][0].gt_instances[:1]
+    elif case == 'empty':
+        for sample in samples['view3']:
+            sample.gt_instances = sample.gt_instances[:0]
+    results = []
+    for join_parts in (True, False):
+        model = build(join_parts=join_parts).double()
+        model.bn_splits = 2 if case == 'splits' else 1
+        losses = model(inputs, samples, mode='loss')
+        total(losses).backward()
+        results.append((losses, {
+            name: param.grad
+            for name, param in model.named_parameters()
+            if not name.startswith('target.')
+        }, model.state_dict()))
+    torch.testing.assert_close(*results, rtol=1e-9, atol=1e-11)
 
 
 def test_gradients_reach_the_online_network_only():
@@ -139,7 +184,7 @@ def test_assigned_levels_alone_give_the_same_in_eval_mode():
             inclusive=True)).eval()
     cheap.load_state_dict(model.state_dict())
     calls = []
-    cheap.projector.register_forward_hook(lambda *_: calls.append(1))
+    cheap.projector.bn1.register_forward_hook(lambda *_: calls.append(1))
     batch = make_batch()
     ours, expected = (net(*batch, mode='loss') for net in (cheap, model))
     torch.testing.assert_close(ours, expected)

@@ -5,7 +5,7 @@ Legend of the shapes in this package: N images of a batch, K instances of an
 image, R regions of a batch (the sum of all K), L levels of the feature
 pyramid, C channels, Q length of the queue, S side of a pooled region.
 """
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmpretrain.models import BaseSelfSupervisor
@@ -47,6 +47,11 @@ class MomentumRegionLearner(BaseSelfSupervisor):
             convolutions lie in channels-last order in memory, which oneDNN
             and cuDNN run faster. Results differ by rounding. Defaults to
             True.
+        join_parts (bool): Whether the regions of all views, box sets and
+            levels pass the layers of box head, projector and predictor at
+            once, and one after the other only where BatchNorm takes
+            statistics. It is faster, holds more in memory for a while, and
+            results differ by rounding. Defaults to True.
         data_preprocessor (dict | nn.Module): The data preprocessor, which
             returns a dict of views.
         init_cfg (dict, optional): Initialisation. Defaults to None.
@@ -63,6 +68,7 @@ class MomentumRegionLearner(BaseSelfSupervisor):
                  stack_levels: bool = False,
                  bn_splits: int = 1,
                  channels_last: bool = True,
+                 join_parts: bool = True,
                  init_cfg: dict | None = None) -> None:
         super().__init__(
             backbone=backbone,
@@ -77,6 +83,7 @@ class MomentumRegionLearner(BaseSelfSupervisor):
             raise ValueError(
                 f'bn_splits is {bn_splits}, but it must be 1 or more.')
         self.bn_splits = bn_splits
+        self.join_parts = join_parts
         self.target = MODELS.build(dict(target, model=self.online))
         self.memory_format = (
             torch.channels_last if channels_last else torch.contiguous_format)
@@ -99,6 +106,22 @@ class MomentumRegionLearner(BaseSelfSupervisor):
         """Initialise the online network and copy it to the target."""
         super().init_weights()
         self.target.copy_from(self.online)
+
+    def compile(self, *args, **kwargs) -> None:
+        """Let ``torch.compile`` compile backbone and neck of both networks.
+
+        What comes behind them depends on numbers of boxes. Names of weights
+        stay as they are. ``compile=True`` in a config, or a dict of
+        arguments, calls this.
+
+        Args:
+            *args: Of ``torch.compile``.
+            **kwargs: Of ``torch.compile``.
+        """
+        for net in (self, self.target.module):
+            net.backbone.compile(*args, **kwargs)
+            if self.with_neck:
+                net.neck.compile(*args, **kwargs)
 
     def forward(self,
                 inputs: dict[str, Tensor],
@@ -128,52 +151,86 @@ class MomentumRegionLearner(BaseSelfSupervisor):
                     'or leave out DeferPhotometric.')
         return super().forward(inputs, data_samples, mode)
 
-    def encode(
-            self, net: nn.Module, x: Tensor,
-            box_sets: Sequence[Sequence[Sequence[Tensor]]]
-    ) -> list[list[Tensor]]:
-        """Embed regions by the online or the target network.
+    def encode(self, net: nn.Module,
+               views: Sequence[tuple]) -> list[list[list[Tensor]]]:
+        """Embed regions of views by the online or the target network.
 
         Args:
             net (nn.Module): ``self`` or ``self.target.module``.
-            x (Tensor): One view, shape (N, 3, H, W).
-            box_sets (Sequence[Sequence[Sequence[Tensor]]]): Sets of boxes
-                that pass box head and projector one after the other. Each
-                holds, for each of the L levels, the boxes to pool from it: N
-                tensors of shape (K, 4), xyxy in pixels of the view.
+            views (Sequence[Tuple[Tensor, Sequence]]): Each a view (N, 3, H,
+                W) and its sets of boxes. Each set passes box head and
+                projector as BatchNorm batches of its own. It holds, for each
+                of the L levels, the boxes to pool from it: N tensors of shape
+                (K, 4), xyxy in pixels of the view.
 
         Returns:
-            list[list[Tensor]]: For each set, one tensor of shape (R, C) per
-            tensor that the RoI extractor returns (L of them, or one), not
-            normalised, image by image in the order of the boxes.
+            list[list[list[Tensor]]]: For each view and set, one tensor of
+            shape (R, C) per tensor that the RoI extractor returns (L of
+            them, or one), not normalised, image by image in the order of the
+            boxes.
         """
-        if self.bn_splits == 1:
-            return self._encode_part(net, x, box_sets)
-        size = -(-len(x) // self.bn_splits)
-        parts = [
-            self._encode_part(net, x[i:i + size],
-                              [[level[i:i + size] for level in box_set]
-                               for box_set in box_sets])
-            for i in range(0, len(x), size)
+        pooled = [
+            self._pool(net, x, box_sets) for view in views
+            for x, box_sets in self._bn_batches(*view)
         ]
-        return [[torch.cat(level) for level in zip(*box_set)]
-                for box_set in zip(*parts)]
+        regions = [levels for box_sets in pooled for levels in box_sets]
+        regions = self.map_parts(net.roi_head, regions)
+        embedded = iter(self.map_parts(net.projector, regions))
+        batches = [[self._unstack(next(embedded)) for _ in box_sets]
+                   for box_sets in pooled]
+        splits = len(batches) // len(views)
+        return [[[torch.cat(level) for level in zip(*box_set)]
+                 for box_set in zip(*batches[i:i + splits])]
+                for i in range(0, len(batches), splits)]
 
-    def _encode_part(
-            self, net: nn.Module, x: Tensor,
-            box_sets: Sequence[Sequence[Sequence[Tensor]]]
-    ) -> list[list[Tensor]]:
-        """:meth:`encode` for images that share their BatchNorm batch."""
+    def map_parts(self, module: nn.Module,
+                  groups: Iterable[Sequence[Tensor]]) -> list[list[Tensor]]:
+        """Pass regions through a module, each part as a BatchNorm batch.
+
+        Args:
+            module (nn.Module): Maps (R, ...) to (R, C). With ``join_parts``
+                its ``forward_parts`` is called, if it has one, which takes
+                and returns a list of such parts.
+            groups (Iterable[Sequence[Tensor]]): Groups of parts of shape
+                (R, ...), R of each its own, also 0.
+
+        Returns:
+            list[list[Tensor]]: The groups again, parts of shape (R, C).
+        """
+        groups = [list(group) for group in groups]
+        parts = [part for group in groups for part in group]
+        if self.join_parts and hasattr(module, 'forward_parts'):
+            mapped = iter(module.forward_parts(parts))
+        else:
+            mapped = map(module, parts)
+        return [[next(mapped) for _ in group] for group in groups]
+
+    def _bn_batches(self, x: Tensor, box_sets: Sequence) -> list[tuple]:
+        """Cut a view into the ``bn_splits``, its boxes likewise."""
+        if self.bn_splits == 1:
+            return [(x, box_sets)]
+        size = -(-len(x) // self.bn_splits)
+        return [(x[i:i + size], [[level[i:i + size] for level in box_set]
+                                 for box_set in box_sets])
+                for i in range(0, len(x), size)]
+
+    def _pool(self, net: nn.Module, x: Tensor,
+              box_sets: Sequence) -> list[list[Tensor]]:
+        """Pool the regions of each set from each level, or all levels as
+        one part if they are stacked."""
         feats = net.backbone(x.contiguous(memory_format=self.memory_format))
         if self.with_neck:
             feats = net.neck(feats)
-        box_sets = net.roi_head.extract(feats, box_sets, x.shape[-2:])
-        return [self._embed(net, regions) for regions in box_sets]
-
-    def _embed(self, net: nn.Module, regions: list[Tensor]) -> list[Tensor]:
-        """Pass pooled regions of all levels through head and projector."""
+        pooled = net.roi_head.extract(feats, box_sets, x.shape[-2:])
         if not self.stack_levels:
-            return [net.projector(net.roi_head(level)) for level in regions]
-        stacked = torch.stack(regions, dim=1)
-        embeddings = net.projector(net.roi_head(stacked.flatten(0, 1)))
-        return list(embeddings.unflatten(0, stacked.shape[:2]).unbind(dim=1))
+            return pooled
+        return [[torch.stack(levels, dim=1).flatten(0, 1)]
+                for levels in pooled]
+
+    def _unstack(self, embeddings: list[Tensor]) -> list[Tensor]:
+        """Take stacked levels apart again."""
+        if not self.stack_levels:
+            return embeddings
+        stacked, = embeddings
+        shape = (len(stacked) // self.num_levels, self.num_levels)
+        return list(stacked.unflatten(0, shape).unbind(dim=1))

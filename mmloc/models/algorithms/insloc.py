@@ -57,8 +57,8 @@ class InsLoc(MomentumRegionLearner):
             Dict[str, Tensor]: Losses and accuracies, see
             :class:`InsLocHead`.
         """
-        query, = self.encode(self, inputs['query'],
-                             [self.query_boxes(data_samples['query'])])
+        boxes = self.query_boxes(data_samples['query'])
+        (query, ), = self.encode(self, [(inputs['query'], [boxes])])
         with torch.no_grad():
             self.target.update_parameters(self.online)
             key = self.encode_key(inputs['key'], data_samples['key'])
@@ -92,6 +92,6 @@ class InsLoc(MomentumRegionLearner):
         boxes, counts = shuffle.shuffle(
             torch.cat(boxes), [len(box) for box in boxes])
         boxes = [boxes.split(counts)] * self.num_levels
-        key, = self.encode(self.target.module, x, [boxes])
+        (key, ), = self.encode(self.target.module, [(x, [boxes])])
         key, _ = shuffle.unshuffle(torch.stack(key, dim=1), counts)
         return list(key.unbind(dim=1))

@@ -71,8 +71,9 @@ class SoCo(MomentumRegionLearner):
             for view in self.views
         }
         predictions = self.encode_views(self, inputs, regions)
-        for key, levels in predictions.items():
-            predictions[key] = [self.predictor(level) for level in levels]
+        predictions = dict(
+            zip(predictions,
+                self.map_parts(self.predictor, predictions.values())))
         with torch.no_grad():
             self.target.update_parameters(self.online)
             projections = self.encode_views(self.target.module, inputs,
@@ -102,14 +103,15 @@ class SoCo(MomentumRegionLearner):
             Dict[tuple, List[Tensor]]: Keyed by (view, pair), the output of
             :meth:`encode` for that box list.
         """
-        embeddings = {}
-        for view, lists in regions.items():
-            box_sets = [[boxes] * self.num_levels
-                        for boxes, _ in lists.values()]
-            embedded = self.encode(net, inputs[view], box_sets)
-            embeddings.update({(view, pair): levels
-                               for pair, levels in zip(lists, embedded)})
-        return embeddings
+        views = [(inputs[view],
+                  [[boxes] * self.num_levels for boxes, _ in lists.values()])
+                 for view, lists in regions.items()]
+        return {
+            (view, pair): levels
+            for (view, lists), embedded in zip(regions.items(),
+                                               self.encode(net, views))
+            for pair, levels in zip(lists, embedded)
+        }
 
     def region_lists(self, view: str, samples: list) -> dict[tuple, tuple]:
         """Boxes and ids of a view for each pair that it takes part in.

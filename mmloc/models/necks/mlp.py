@@ -1,8 +1,12 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+from collections.abc import Sequence
+
+import torch
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmloc.models.utils import norm_by_parts
 from mmloc.registry import MODELS
 
 
@@ -46,4 +50,21 @@ class MLP(BaseModule):
         Returns:
             Tensor: Shape (R, out_channels).
         """
-        return self.linear2(self.relu(self.bn1(self.linear1(x))))
+        return self.forward_parts([x])[0]
+
+    def forward_parts(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Map parts, each a batch of its own to BatchNorm.
+
+        All pass the linear layers at once.
+
+        Args:
+            parts (Sequence[Tensor]): P tensors of shape (R, in_channels).
+
+        Returns:
+            list[Tensor]: P tensors of shape (R, out_channels), equal to
+            those of :meth:`forward` for each part in turn but for rounding.
+        """
+        sizes = [len(part) for part in parts]
+        hidden = self.linear1(torch.cat(tuple(parts)))
+        hidden = self.relu(norm_by_parts(self.bn1, hidden, sizes))
+        return list(self.linear2(hidden).split(sizes))

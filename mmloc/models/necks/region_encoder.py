@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import torch
 from mmcv.ops import RoIAlign
+from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from mmloc.models.utils import (
     assign_levels,
     drop_padding,
     full_precision,
+    norm_by_parts,
     pad_boxes,
     pool_by_kernel,
     pool_by_matmul,
@@ -240,3 +242,44 @@ class RegionEncoder(BaseModule):
         if self.shared_head is not None:
             region_feats = self.shared_head(region_feats)
         return self.bbox_head(region_feats)[0]
+
+    def forward_parts(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Encode parts, each a batch of its own to BatchNorm.
+
+        All parts pass the convolutions and fully connected layers of an
+        mmdet ``ConvFCBBoxHead`` at once. Other heads get one after another.
+
+        Args:
+            parts (Sequence[Tensor]): P tensors of shape (R, C, S, S).
+
+        Returns:
+            list[Tensor]: P tensors of shape (R, fc_out_channels), equal to
+            those of :meth:`forward` for each part in turn but for rounding.
+        """
+        head = self.bbox_head
+        if not self._joins_parts():
+            return [self(part) for part in parts]
+        if self.shared_head is not None:
+            parts = [self.shared_head(part) for part in parts]
+        sizes = [len(part) for part in parts]
+        x = torch.cat(tuple(parts))
+        for conv in head.shared_convs:
+            x = conv(x, activate=False, norm=False)
+            if conv.with_norm:
+                x = norm_by_parts(conv.norm, x, sizes)
+            if conv.with_activation:
+                x = conv.activate(x)
+        if head.with_avg_pool:
+            x = head.avg_pool(x)
+        x = x.flatten(1)
+        for fc in head.shared_fcs:
+            x = head.relu(fc(x))
+        return list(x.split(sizes))
+
+    def _joins_parts(self) -> bool:
+        """Whether it is known what the layers of the head do."""
+        head = self.bbox_head
+        return (type(head).forward is ConvFCBBoxHead.forward
+                and not head.num_cls_convs + head.num_cls_fcs and all(
+                    conv.order == ('conv', 'norm', 'act')
+                    for conv in head.shared_convs))
