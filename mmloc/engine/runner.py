@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import distributed as torch_dist
@@ -88,6 +88,32 @@ class Runner(MMEngineRunner):
                 find_unused_parameters=unused) | (model_wrapper_cfg or {})
             model_wrapper_cfg['device_ids'] = None
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Let a model that says what of it to compile do so.
+
+        mmengine compiles the whole step, which torch cannot: it prepares
+        images by functions that are compiled already.
+
+        Args:
+            target (str): As in mmengine.
+
+        Raises:
+            TypeError: ``compile`` in the config is neither a bool nor a dict.
+        """
+        options = self.cfg.get('compile')
+        model = self.model
+        model = model.module if is_model_wrapper(model) else model
+        if not options or type(model).compile is nn.Module.compile:
+            super()._maybe_compile(target)
+            return
+        if options is not True and not isinstance(options, dict):
+            raise TypeError(
+                f'compile is {options!r} in the config, expected True, False '
+                'or a dict of arguments of torch.compile.')
+        model.compile(**({} if options is True else options))
+        self.logger.info('torch.compile compiles parts of '
+                         f'{type(model).__name__} in the first iterations.')
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the training loop.

@@ -56,3 +56,30 @@ def test_a_class_of_mmengine_in_a_config_is_replaced(tmp_path):
         nn.Linear(1, 1), str(tmp_path), experiment_name='by_class',
         default_hooks=dict(checkpoint=dict(type=MMEngineCheckpointHook)))
     assert any(type(hook) is CheckpointHook for hook in runner.hooks)
+
+
+class Compiles(nn.Linear):
+    """A model that says what of it to compile."""
+
+    def compile(self, **options):
+        self.options = options
+
+
+@pytest.mark.parametrize(('compile_cfg', 'options'), [
+    (True, {}), (dict(mode='default'), dict(mode='default')),
+    (False, None), (None, None),
+])
+def test_a_model_is_asked_to_compile_itself(compile_cfg, options, tmp_path):
+    runner = Runner(
+        Compiles(1, 1), str(tmp_path), experiment_name=f'ask_{compile_cfg}',
+        cfg=dict(compile=compile_cfg))
+    runner._maybe_compile('forward')
+    assert getattr(runner.model, 'options', None) == options
+
+
+def test_compile_is_a_bool_or_a_dict(tmp_path):
+    runner = Runner(
+        Compiles(1, 1), str(tmp_path), experiment_name='compile_text',
+        cfg=dict(compile='max-autotune'))
+    with pytest.raises(TypeError, match=r"'max-autotune'.*True, False or a"):
+        runner._maybe_compile('forward')
