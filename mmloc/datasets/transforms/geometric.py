@@ -25,24 +25,25 @@ def _has_regions(results: dict, keys: tuple = ('gt_bboxes', *_MASKS)) -> bool:
     return any(results.get(key) is not None for key in keys)
 
 
-def _follow(results: dict, scale: tuple[float, float],
-            shift: tuple[float, float]) -> None:
-    """Stretch x and y of the view, then shift them, in the homography.
+def _follow(results: dict, shift: tuple[float, float],
+            scale: tuple[float, float]) -> None:
+    """Shift x and y of the view, then stretch them, in the homography.
 
     The numbers are those of mmdet, which multiplies matrices of float32.
     """
     matrix = results.get('homography_matrix')
     if matrix is None or matrix.dtype != np.float64:
-        step = np.diag(np.float32([*scale, 1]))
-        step[:2, 2] = shift
-        results['homography_matrix'] = step if matrix is None else (
-            step @ matrix)
+        move, stretch = np.eye(3, dtype=np.float32), np.diag(
+            np.float32([*scale, 1]))
+        move[:2, 2] = shift
+        results['homography_matrix'] = stretch @ (
+            move if matrix is None else move @ matrix)
         return
     # Python's numbers: NumPy's overhead on nine of them would be felt.
     *rows, last = matrix.tolist()
-    for row, factor, offset in zip(rows, scale, shift):
+    for row, offset, factor in zip(rows, shift, np.float32(scale).tolist()):
         for i in range(3):
-            row[i] = factor * row[i] + offset * last[i]
+            row[i] = factor * (row[i] + offset * last[i])
     results['homography_matrix'] = np.array([*rows, last])
 
 
@@ -88,7 +89,7 @@ class Resize(MMDetResize):
         return results
 
     def _record_homography_matrix(self, results: dict) -> None:
-        _follow(results, np.float32(results['scale_factor']).tolist(), (0, 0))
+        _follow(results, (0, 0), results['scale_factor'])
 
     def _resize_img(self, results: dict) -> None:
         img = results.get('img')
@@ -147,8 +148,8 @@ class RandomFlip(MMDetFlip):
                 if (across, down)[axis]:
                     low, high = corners[:, axis], corners[:, axis + 2]
                     low[:], high[:] = side - high, side - low
-        _follow(results, (1 - 2 * across, 1 - 2 * down),
-                (width * across, height * down))
+        _follow(results, (-width * across, -height * down),
+                (1 - 2 * across, 1 - 2 * down))
         results['img'] = img.flip(direction) if isinstance(
             img, DeferredImage) else flip(img, direction)
 
@@ -236,5 +237,7 @@ class RandomResizedCrop(MMPretrainCrop):
             return self.resize(crop(results))
         results['img'] = img.crop(top, left, height, width) if isinstance(
             img, DeferredImage) else img[top:top + height, left:left + width]
-        _follow(results, (1, 1), (-left, -top))
-        return self.resize.transform(results)
+        results['scale'] = self.resize.scale
+        self.resize._resize_img(results)
+        _follow(results, (-left, -top), results['scale_factor'])
+        return results
