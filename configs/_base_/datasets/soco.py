@@ -53,6 +53,7 @@ train_pipeline = [
     # Colours, blur, solarisation and cutout are drawn here and carried out in
     # the data preprocessor, to the same bytes; enabled=False does it here.
     dict(type='mmloc.DeferPhotometric'),
+    # So are crops, resizes and flips; max_deferred=0 does these alone here.
     dict(
         type='mmloc.MultiView',
         views=dict(
