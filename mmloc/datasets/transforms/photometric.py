@@ -25,7 +25,7 @@ class DeferPhotometric(BaseTransform):
     carries what they drew to :class:`.PhotometricDataPreprocessor`, which the
     model needs. They must come in the order jitter, grey, blur, solarise,
     cutout, after crops and resizes; flips may come anywhere before the
-    cutout.
+    cutout. :class:`MultiView` then leaves crops, resizes and flips as well.
 
     **Added Keys:**
 
