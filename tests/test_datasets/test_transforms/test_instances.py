@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.structures.bbox import HorizontalBoxes, bbox_overlaps
+from torchvision.ops import nms
 
 from mmloc.datasets.transforms import AugmentBoxes, PackRegionInputs
 
@@ -34,6 +35,22 @@ def test_augmented_boxes_overlap_and_are_anchors():
             assert (anchors == box).all(dim=1).any()
         drawn.add(tuple(augmented[0].tolist()))
     assert len(drawn) > 3
+
+
+def test_survivors_are_those_of_torchvision():
+    """Bit for bit, also of equal scores and of boxes at the threshold."""
+    generator = torch.Generator().manual_seed(0)
+    augment = AugmentBoxes(nms_iou_thr=0.25)
+    anchors = augment.anchors((256, 256))
+    num_kept = 0
+    for _ in range(30):
+        rows = torch.randperm(len(anchors), generator=generator)[:300]
+        scores = torch.randint(50, (300, ), generator=generator) / 50
+        expected = anchors[rows][nms(anchors[rows], scores, 0.25)]
+        kept = augment.survivors(anchors[rows], scores)
+        assert torch.equal(kept, expected)
+        num_kept += len(kept)
+    assert 30 < num_kept < 30 * 300
 
 
 def test_grid_covers_rectangular_images():
