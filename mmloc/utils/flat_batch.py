@@ -192,29 +192,36 @@ def _tensor(row: int, place: int) -> Tensor:
     raise pickle.UnpicklingError('Only FlatBatch.unpack reads this pickle.')
 
 
-class _Packer(pickle.Pickler):
-    """Pickle what is no tensor, and collect what is."""
+class _Packer:
+    """Pickle what is no tensor, and collect what is.
+
+    Here and below nothing refers back to what holds it: such a circle would
+    keep the images of a batch until Python looks for circles, many batches
+    later.
+    """
 
     def __init__(self) -> None:
-        self._file = io.BytesIO()
-        super().__init__(self._file, protocol=pickle.HIGHEST_PROTOCOL)
-        # Asked for tensors alone; Python would call persistent_id for every
-        # number and every string.
-        self.dispatch_table = {**copyreg.dispatch_table, Tensor: self._reduce}
         self._kinds: dict[tuple, int] = {}
         self._rows: list[list[Tensor]] = []
         self._places: dict[tuple, tuple[int, int]] = {}
 
     def pickled(self, batch: dict) -> bytes:
         """Pickle a batch without its tensors."""
+        file = io.BytesIO()
+        pickler = pickle.Pickler(file, protocol=pickle.HIGHEST_PROTOCOL)
+        # Asked for tensors alone; Python would call persistent_id for every
+        # number and every string.
+        pickler.dispatch_table = {
+            **copyreg.dispatch_table, Tensor: self._reduce
+        }
         try:
-            self.dump(batch)
+            pickler.dump(batch)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise TypeError(
                 f'The samples cannot be sent as a batch ({error}); leave that '
                 'out of them, such as by meta_keys of the transform that '
                 'packs.') from error
-        return self._file.getvalue()
+        return file.getvalue()
 
     def packed(self) -> tuple[Tensor, list[Row]]:
         """Copy the tensors that were met into a buffer."""
@@ -265,9 +272,10 @@ class _Unpacker(pickle.Unpickler):
     def __init__(self, skeleton: bytes, buffer: Tensor,
                  rows: list[Row]) -> None:
         super().__init__(io.BytesIO(skeleton))
-        self._rows = [row.tensors(buffer) for row in rows]
+        tensors = [row.tensors(buffer) for row in rows]
+        self._find = lambda row, place: tensors[row][place]
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == (__name__, _tensor.__name__):
-            return lambda row, place: self._rows[row][place]
+            return self._find
         return super().find_class(module, name)

@@ -1,6 +1,8 @@
 # Copyright (c) mmloc contributors. All rights reserved.
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -174,6 +176,21 @@ def test_one_copy_takes_all_to_the_device():
         out = batch.unpack('meta')
     assert all(out[key].is_meta for key in DENSE)
     assert copies.count == 1
+
+
+def test_memory_is_given_back_at_once():
+    """Not when Python looks for circles of references, batches later."""
+    gc.collect()
+    gc.disable()
+    try:
+        source = torch.ones(3)
+        batch = FlatBatch.pack(dict(x=[source, HWC], samples=[sample()]))
+        out = batch.unpack()
+        held = [weakref.ref(x) for x in (source, batch, *out['x'])]
+        del source, batch, out
+        assert [x() for x in held] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def test_words_are_found_without_unpacking():
