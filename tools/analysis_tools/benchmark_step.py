@@ -1,15 +1,21 @@
 # Copyright (c) mmloc contributors. All rights reserved.
-"""Time the training step of a pretraining config against a plain one.
+"""Time the training step of pretraining configs against a plain one.
 
 A step is forward, backward and optimizer step on one batch, made of generated
 images by the config's own pipeline and already on the device; loading is not
 part of it. The baseline is the same model in float32, eager, with maps in
-contiguous order and mmcv's RoIAlign, or another config. Both take turns, so
-that a change of the machine's load hits both. The last line is JSON.
+contiguous order, mmcv's RoIAlign and a call of the box head for each view, box
+set and level, or another config. Both take turns, so that a change of the
+machine's load hits both. The last line is JSON.
 
     python tools/analysis_tools/benchmark_step.py CONFIG --batch-size 16
-    python tools/analysis_tools/benchmark_step.py CONFIG --device cuda \
-        --batch-size 256 --dtype bfloat16
+    python tools/analysis_tools/benchmark_step.py CONFIG CONFIG --device cuda \
+        --batch-size 256 --dtype float32 bfloat16
+
+Several configs and types run one after the other, each with a line of JSON.
+The last line then has `runs`, all of them, and the rates of the run with the
+lowest ratio. A run that does not fit in the device's memory leaves an `error`,
+and the exit status is 1.
 
 On a GPU time is that between two events of the device, which is waited for at
 the ends only; on a CPU it is the time that the process was running, which the
@@ -20,8 +26,10 @@ product in the same run, of the same type of numbers.
 """
 import argparse
 import copy
+import itertools
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -47,6 +55,7 @@ WRAPPERS = dict(
     float16=dict(type='AmpOptimWrapper', dtype='float16'))
 PLAIN = {
     'model.channels_last': False,
+    'model.join_parts': False,
     'model.roi_head.bbox_roi_extractor.by_matmul': False
 }
 
@@ -57,12 +66,13 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add('config', help='the pretraining config to time')
+    add('configs', nargs='+', metavar='CONFIG',
+        help='the pretraining configs to time')
     add('--options', nargs='+', action=DictAction, default={},
         metavar='KEY=VALUE', help='settings of the config to replace')
     add('--baseline', metavar='CONFIG', default='plain',
         help="another config, 'plain' (default) or 'none'")
-    add('--dtype', choices=WRAPPERS, default='float32',
+    add('--dtype', nargs='+', choices=WRAPPERS, default=['float32'],
         help='of convolutions and products (default float32)')
     add('--compile', action='store_true',
         help='compile backbone and neck by torch.compile')
@@ -141,13 +151,6 @@ class Step:
         on_gpu = self.device != 'cpu'
         return torch.cuda.memory_allocated() if on_gpu else 0
 
-    def compile(self) -> None:
-        """Compile what both networks spend most of their time in."""
-        for net in (self.model, self.model.target.module):
-            net.backbone.compile()
-            if self.model.with_neck:
-                net.neck.compile()
-
     def run(self) -> None:
         """Run a step."""
         with self.optimizer.optim_context(self.model):
@@ -218,37 +221,33 @@ def measured_peak(dtype: str, device: str) -> float:
         seconds_of(lambda: a @ b, 10, device) for _ in range(3))
 
 
-def main() -> None:
-    """Time the steps and print the rates."""
-    args = parse_args()
-    torch.set_num_threads(args.threads)
-    MMLogger.get_instance('mmloc', log_level='WARNING')
-    batch = make_batch(args.config, args.options, args)
-    steps = [Step(args.config, args.options, batch, args.dtype, args)]
+def compare(config: str, dtype: str, args: argparse.Namespace) -> dict:
+    """Time a config and its baseline in turns."""
+    batch = make_batch(config, args.options, args)
+    steps = [Step(config, args.options, batch, dtype, args)]
     if args.baseline != 'none':
         plain = args.baseline == 'plain'
-        config = args.config if plain else args.baseline
         options = {**args.options, **PLAIN} if plain else {}
-        steps.append(Step(config, options, batch, 'float32', args))
+        steps.append(
+            Step(config if plain else args.baseline, options, batch, 'float32',
+                 args))
         if plain:
             steps[0].model.load_state_dict(
                 copy.deepcopy(steps[1].model.state_dict()))
     flops = [step.warm_up() for step in steps][-1]
     if args.compile:
-        steps[0].compile()
+        steps[0].model.compile()
         steps[0].run()
     for _ in range(args.turns):
         for step in steps:
             step.time(args.steps)
-    peaks = [measured_peak(x, args.device) for x in (args.dtype, 'float32')]
+    peaks = [measured_peak(x, args.device) for x in (dtype, 'float32')]
     reports = [
         step.report(args.batch_size, flops, peak)
         for step, peak in zip(steps, peaks)
     ]
-    for name, report in zip(('ours', 'baseline'), reports):
-        print(name, report)
     rates = [report.pop('images_per_s') for report in reports] + [None]
-    print(json.dumps(dict(
+    return dict(
         ours=rates[0],
         baseline=rates[1],
         ratio=rates[1] and round(rates[0] / rates[1], 3),
@@ -257,16 +256,47 @@ def main() -> None:
         baseline_step=reports[1] if rates[1] else None,
         gflops_per_image=round(flops / args.batch_size / 1e9, 2),
         peak_tflops_per_s=dict(
-            zip((args.dtype, 'float32'),
+            zip((dtype, 'float32'),
                 (round(peak / 1e12, 3) for peak in peaks))),
-        config=dict(
-            vars(args), options=str(args.options), torch=torch.__version__,
-            conv_tf32=torch.backends.cudnn.allow_tf32,
-            matmul_tf32=torch.backends.cuda.matmul.allow_tf32,
-            gpu=torch.cuda.get_device_name()
-            if args.device != 'cpu' else None))))
+        config=settings(config, dtype, args))
+
+
+def settings(config: str, dtype: str, args: argparse.Namespace) -> dict:
+    """What a run was made with."""
+    shown = dict(vars(args), config=config, dtype=dtype)
+    del shown['configs']
+    return dict(
+        shown,
+        options=str(args.options),
+        torch=torch.__version__,
+        conv_tf32=torch.backends.cudnn.allow_tf32,
+        matmul_tf32=torch.backends.cuda.matmul.allow_tf32,
+        gpu=torch.cuda.get_device_name() if args.device != 'cpu' else None)
+
+
+def main() -> int:
+    """Time the steps and print the rates."""
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    MMLogger.get_instance('mmloc', log_level='WARNING')
+    runs = []
+    for config, dtype in itertools.product(args.configs, args.dtype):
+        try:
+            runs.append(compare(config, dtype, args))
+        except torch.OutOfMemoryError as error:
+            runs.append(dict(
+                error=str(error).splitlines()[0],
+                config=settings(config, dtype, args)))
+        print(json.dumps(runs[-1]), flush=True)
+    done = [run for run in runs if 'error' not in run]
+    if len(runs) > 1:
+        worst = min(done, key=lambda run: run['ratio'] or 0, default={})
+        names = ('ours', 'baseline', 'ratio', 'unit', 'config')
+        print(json.dumps(dict(
+            {name: worst.get(name) for name in names}, runs=runs)))
+    return int(len(done) < len(runs))
 
 
 if __name__ == '__main__':
     with user_errors():
-        main()
+        sys.exit(main())
