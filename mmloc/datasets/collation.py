@@ -24,5 +24,6 @@ def flat_collate(samples: Sequence[Any]) -> FlatBatch:
     Raises:
         TypeError: The samples are no dicts, or cannot be pickled.
         ValueError: A tensor is not dense on the CPU, or has a gradient.
+        RuntimeError: There is no shared memory left for a worker's batch.
     """
     return FlatBatch.pack(pseudo_collate(samples))

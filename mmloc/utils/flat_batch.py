@@ -107,6 +107,7 @@ class FlatBatch(Mapping):
         Raises:
             TypeError: It is no mapping, or cannot be pickled.
             ValueError: A tensor is not dense on the CPU, or has a gradient.
+            RuntimeError: There is no shared memory left.
         """
         if not isinstance(batch, Mapping):
             raise TypeError(
@@ -234,8 +235,7 @@ class _Packer:
         else:
             # As torch's default_collate does: the process that takes the
             # batch then need not copy it.
-            storage = torch.UntypedStorage._new_shared(size, device='cpu')
-            buffer = torch.empty(0, dtype=torch.uint8).set_(storage)
+            buffer = _shared(size)
         for row, tensors in zip(rows, self._rows):
             torch._foreach_copy_(row.tensors(buffer), tensors)
         return buffer, rows
@@ -264,6 +264,20 @@ class _Packer:
             self._places[view] = row, len(self._rows[row])
             self._rows[row].append(tensor)
         return _tensor, self._places[view]
+
+
+def _shared(size: int) -> Tensor:
+    """Shared memory, uint8 (size, )."""
+    try:
+        storage = torch.UntypedStorage._new_shared(size, device='cpu')
+    except RuntimeError as error:
+        raise RuntimeError(
+            f'There is no shared memory left for a batch of {size} bytes '
+            f'({str(error).splitlines()[0]}), of which each worker holds '
+            'prefetch_factor; give /dev/shm more room (docker run '
+            '--shm-size), or set a lower num_workers, prefetch_factor or '
+            'batch_size in the data loader.') from error
+    return torch.empty(0, dtype=torch.uint8).set_(storage)
 
 
 class _Unpacker(pickle.Unpickler):

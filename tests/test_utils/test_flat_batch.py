@@ -2,6 +2,7 @@
 import copy
 import gc
 import pickle
+import re
 import weakref
 
 import numpy as np
@@ -12,7 +13,9 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
 
+from mmloc.utils.cli import explain
 from mmloc.utils.flat_batch import FlatBatch
 
 COMPLEX = torch.tensor([1 + 2j, 3j])
@@ -218,6 +221,25 @@ def test_no_tensor_at_all():
 def test_what_is_refused(wrong, sentence):
     with pytest.raises((TypeError, ValueError), match=sentence):
         FlatBatch.pack(wrong)
+
+
+def in_worker(batch):
+    """Pack in a loader's worker; the batch again, or what was said of it."""
+    try:
+        loader = DataLoader([0], num_workers=1, batch_size=None,
+                            collate_fn=lambda _: FlatBatch.pack(batch))
+        return dict(*loader)
+    except RuntimeError as error:
+        return explain(error)
+
+
+def test_too_little_shared_memory_is_said():
+    # More than there is in any machine, and nothing.
+    huge = torch.empty(1, dtype=torch.uint8).expand(2**50)
+    sentence = in_worker(dict(x=huge))
+    assert re.match(r'There is no shared memory left for a batch of '
+                    r'1125899906842624 bytes \(.*--shm-size', sentence)
+    assert in_worker(dict(x=torch.ones(2, 0), y='y'))['x'].shape == (2, 0)
 
 
 def test_subclasses_keep_their_class():
