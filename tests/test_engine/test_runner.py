@@ -1,8 +1,11 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import gc
+
 import pytest
 import torch
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochLoop
+from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 
 from mmloc.engine import Runner
@@ -83,3 +86,19 @@ def test_compile_is_a_bool_or_a_dict(tmp_path):
         cfg=dict(compile='max-autotune'))
     with pytest.raises(TypeError, match=r"'max-autotune'.*True, False or a"):
         runner._maybe_compile('forward')
+
+
+def test_training_spares_the_garbage_collector_what_is_there(
+        tmp_path, monkeypatch):
+
+    def train(runner):
+        assert gc.get_freeze_count() > 100_000
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MMEngineRunner, 'train', train)
+    runner = Runner(
+        nn.Linear(1, 1), str(tmp_path), experiment_name='garbage',
+        default_hooks=dict())
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    assert gc.get_freeze_count() == 0
