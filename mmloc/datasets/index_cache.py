@@ -7,6 +7,7 @@ import os
 import os.path as osp
 import secrets
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -16,7 +17,7 @@ from mmengine.logging import print_log
 from mmloc.utils.files import atomic_write
 
 #: Counts up whenever what is stored, or how it is made, changes.
-_VERSION = 2
+_VERSION = 3
 #: Shorter lists are read faster than they are found.
 MIN_ROWS = 50000
 #: What changed so shortly before it was read, in ns, may change again without
@@ -68,8 +69,9 @@ class IndexCache:
                 content = json.load(file)
             if is_current(content['stamp']):
                 return {
-                    name: _map(f'{self._start}-{content["token"]}-{name}.npy')
-                    for name in content['names']
+                    name: _map(f'{self._start}-{content["token"]}-{name}.npy',
+                               checksum)
+                    for name, checksum in content['checksums'].items()
                 }
         return None
 
@@ -98,8 +100,8 @@ class IndexCache:
         try:
             if self._folder.startswith('~'):
                 raise RuntimeError('this user has no home')
-            # There may be hundreds of shards, and what a power cut takes is
-            # made anew.
+            # Without waits for the disk, of which hundreds of shards take
+            # seconds: what a power cut damages has another checksum.
             for name, array in arrays.items():
                 with atomic_write(f'{self._start}-{token}-{name}.npy',
                                   durable=False) as file:
@@ -107,8 +109,10 @@ class IndexCache:
             # Last: it makes the others count.
             with atomic_write(f'{self._start}.json', True, 'w',
                               durable=False) as file:
-                json.dump(dict(stamp=stamp, token=token, names=[*arrays]),
-                          file)
+                json.dump(
+                    dict(stamp=stamp, token=token,
+                         checksums={name: _checksum(array)
+                                    for name, array in arrays.items()}), file)
             self._remove_all_but(token)
         except (OSError, RuntimeError) as error:
             print_log(
@@ -128,8 +132,14 @@ class IndexCache:
                         os.unlink(path)
 
 
-def _map(path: str) -> np.ndarray:
+def _checksum(array: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(array))
+
+
+def _map(path: str, checksum: int) -> np.ndarray:
     array = np.load(path, mmap_mode='r')
+    if _checksum(array) != checksum:
+        raise ValueError(f'{path!r} is damaged.')
     with suppress(OSError):
         os.utime(path)  # it is in use: see _KEPT_SECONDS
     return array

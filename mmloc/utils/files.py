@@ -17,16 +17,18 @@ def atomic_write(path: str, overwrite: bool = False, mode: str = 'wb',
     """Open a file that appears under its name only when it is complete.
 
     It is written under a temporary name in the same folder, flushed to the
-    disk and renamed, so that neither a crash nor a power cut leaves half a
-    file, and a reader of an older version keeps it until the end.
+    disk and renamed, so that neither a crash nor, if it is durable, a power
+    cut leaves half a file, and a reader of an older version keeps it until
+    the end.
 
     Args:
         path (str): Where the file shall be; its folder is made if missing.
         overwrite (bool): Whether a file that is there is replaced. Defaults
             to False.
         mode (str): 'wb' or 'w' (UTF-8). Defaults to 'wb'.
-        durable (bool): Whether its name, too, outlives a power cut from now
-            on. It takes another wait for the disk. Defaults to True.
+        durable (bool): Whether to wait for the disk, so that the file
+            outlives a power cut; after one it may hold anything otherwise.
+            Defaults to True.
 
     Yields:
         IO: The open file; it may be sought.
@@ -48,7 +50,8 @@ def atomic_write(path: str, overwrite: bool = False, mode: str = 'wb',
                 temporary, mode.replace('w', 'x'), encoding=encoding) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         refuse_existing(path, overwrite)
         os.replace(temporary, path)
     except BaseException:

@@ -206,6 +206,15 @@ def test_a_zip_that_is_cut_off_while_it_is_read(tmp_path):
                 offset:offset + size], len(content))
 
 
+def test_a_directory_that_is_cut_off_after_its_end_was_found(tmp_path):
+    content = _pack(tmp_path / 'a.zip', extra=b'')
+    start = content.index(b'PK\1\2')
+    # Cut in the last name, behind all headers.
+    with pytest.raises(UnusualArchiveError):
+        read_directory(lambda size, offset: content[
+            offset:offset + size - (offset == start)], len(content))
+
+
 def test_places_outside_of_the_file(tmp_path):
     path = tmp_path / 'a.zip'
     _pack(path)

@@ -21,11 +21,11 @@ def test_a_full_disk_is_named(tmp_path, file_size_limit, mode, text):
 
 
 def test_waits_for_the_disk(tmp_path, monkeypatch):
-    """For the content, and unless told not to for the name."""
+    """For the content and the name, unless told not to."""
     synced = []
     monkeypatch.setattr(os, 'fsync', lambda handle: synced.append(
         os.readlink(f'/proc/self/fd/{handle}')))
     for durable in (True, False):
         with atomic_write(str(tmp_path / f'{durable}'), durable=durable):
             pass
-    assert [path == str(tmp_path) for path in synced] == [False, True, False]
+    assert [path == str(tmp_path) for path in synced] == [False, True]
