@@ -12,8 +12,9 @@ from mmloc.utils.flat_batch import FlatBatch
 def flat_collate(samples: Sequence[Any]) -> FlatBatch:
     """mmengine's ``pseudo_collate``, with all tensors in one buffer.
 
-    Any data preprocessor can take the batch, as a mapping;
-    :class:`.MultiViewDataPreprocessor` takes it to the device in one piece.
+    Data preprocessors of mmengine and mmdet take the batch as the mapping that
+    it is; :class:`.MultiViewDataPreprocessor` takes it to the device in one
+    piece. mmpretrain's ``SelfSupDataPreprocessor`` refuses what is no dict.
 
     Args:
         samples (Sequence[dict]): Of a dataset, with tensors on the CPU.
@@ -23,7 +24,15 @@ def flat_collate(samples: Sequence[Any]) -> FlatBatch:
 
     Raises:
         TypeError: The samples are no dicts, or cannot be pickled.
-        ValueError: A tensor is not dense on the CPU, or has a gradient.
+        ValueError: A tensor is not dense on the CPU, or has a gradient; or
+            the samples have other keys than the first one.
         RuntimeError: There is no shared memory left for a worker's batch.
     """
-    return FlatBatch.pack(pseudo_collate(samples))
+    try:
+        batch = pseudo_collate(samples)
+    except KeyError as error:
+        raise ValueError(
+            f'A sample of a batch lacks the key {error}, which the first one '
+            'has; let the pipelines of all data sets end with the same '
+            'transform that packs.') from error
+    return FlatBatch.pack(batch)

@@ -113,8 +113,10 @@ class IndexCache:
                     dict(stamp=stamp, token=token,
                          checksums={name: _checksum(array)
                                     for name, array in arrays.items()}), file)
-            self._remove_all_but(token)
+            self._remove(lambda path: token not in path and time.time(
+            ) - os.stat(path).st_mtime > _KEPT_SECONDS)
         except (OSError, RuntimeError) as error:
+            self._remove(lambda path: token in path)
             print_log(
                 f'The list of images is made anew at each start, because it '
                 f'cannot be kept in {self._folder!r} ({error}); let '
@@ -122,13 +124,13 @@ class IndexCache:
                 logger='current',
                 level=logging.WARNING)
 
-    def _remove_all_but(self, token: str) -> None:
+    def _remove(self, is_needless: Callable[[str], bool]) -> None:
         start = osp.basename(self._start) + '-'
-        for name in os.listdir(self._folder):
-            if name.startswith(start) and token not in name:
+        with suppress(OSError):
+            for name in os.listdir(self._folder):
                 path = osp.join(self._folder, name)
                 with suppress(OSError):
-                    if time.time() - os.stat(path).st_mtime > _KEPT_SECONDS:
+                    if name.startswith(start) and is_needless(path):
                         os.unlink(path)
 
 

@@ -189,6 +189,32 @@ def test_samples_that_are_no_dicts_are_refused():
         flat_collate([(torch.ones(2), 1)] * 3)
 
 
+def test_samples_that_differ_are_refused():
+    samples = [dict(inputs=dict(a=torch.ones(2), b=torch.ones(2))),
+               dict(inputs=dict(a=torch.ones(2)))]
+    with pytest.raises(ValueError, match="lacks the key 'b'"):
+        flat_collate(samples)
+
+
+@pytest.mark.parametrize('collate', [pseudo_collate, flat_collate])
+@pytest.mark.parametrize(('change', 'sentence'), [
+    (dict(inputs=torch.ones(3, 2, 2)), "'inputs' of the batch is a list"),
+    (dict(note=1), "'note' of the batch is a list, expected a dict"),
+    (dict(note=dict(key=1)), r"'note' of the batch is \['key'\]"),
+])
+def test_batches_without_views_are_refused(images, collate, change, sentence):
+    cfg = load(NAMES[0], images)
+    sample = DATASETS.build(cfg.train_dataloader.dataset)[0]
+    preprocess = MODELS.build(cfg.model.data_preprocessor)
+    with pytest.raises(ValueError, match=sentence):
+        preprocess(collate([dict(sample, **change)] * 2), True)
+    # What the inner one does not give back is left out, as by mmdet.
+    more = dict(sample, note=dict.fromkeys(sample['inputs'], 1))
+    same(preprocess(collate([sample] * 2), True),
+         {key: value for key, value in preprocess(
+             collate([more] * 2), True).items() if key != 'note'})
+
+
 def test_batches_that_tell_nothing_stay_packed(images):
     cfg = load(NAMES[0], images)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)

@@ -1,4 +1,5 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import errno
 import json
 import os
 import pickle
@@ -245,6 +246,20 @@ def test_a_folder_that_cannot_be_written_to_is_said(folder, monkeypatch,
                         lambda text, **_: lines.append(text))
     assert len(read_images('', str(folder))) == 3
     assert 'let MMLOC_CACHE name a folder' in lines[0]
+
+
+def test_a_full_disk_is_left_as_it_was(folder, cache, monkeypatch):
+    lines = []
+    monkeypatch.setattr(index_cache, 'print_log',
+                        lambda text, **_: lines.append(text))
+
+    def no_room(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(json, 'dump', no_room)  # comes last
+    assert len(read_images('', str(folder))) == 3
+    assert 'let MMLOC_CACHE name a folder' in lines[0]
+    assert list(cache.iterdir()) == []
 
 
 def test_spawned_workers_map_the_same_file(folder):

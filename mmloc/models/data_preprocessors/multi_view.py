@@ -32,11 +32,18 @@ class MultiViewDataPreprocessor(MultiBranchDataPreprocessor):
         Returns:
             dict: ``inputs``, {view: (N, 3, H, W)}, and ``data_samples``,
             {view: list of N}.
+
+        Raises:
+            ValueError: Something in a batch for training has no views.
         """
         inner = self.data_preprocessor
-        if not isinstance(data, FlatBatch) or data.opened or not training:
+        if not training:
+            return super().forward(data, training)
+        if not isinstance(data, FlatBatch) or data.opened:
+            _check_views(data)
             return super().forward(data, training)
         batch = data.unpack(inner.device, non_blocking=inner._non_blocking)
+        _check_views(batch)
         views = {
             view: inner(
                 OwnBatch({
@@ -45,8 +52,21 @@ class MultiViewDataPreprocessor(MultiBranchDataPreprocessor):
                 }), training)
             for view in batch['inputs']
         }
-        return {
-            key: {view: views[view][key]
-                  for view in views}
-            for key in batch
-        }
+        keys = next(iter(views.values()))
+        return {key: {view: views[view][key] for view in views}
+                for key in keys}
+
+
+def _check_views(batch: Mapping) -> None:
+    """Make sure that all is given by view."""
+    for key in ('inputs', *batch):
+        value = batch[key]
+        found = (sorted(value) if isinstance(value, Mapping) else
+                 f'a {type(value).__name__}')
+        if not isinstance(value, Mapping) or set(value) != set(
+                batch['inputs']):
+            raise ValueError(
+                f'{key!r} of the batch is {found}, expected a dict of the '
+                'views, the same as those of inputs; end the pipeline with '
+                'MultiView or MultiBranch, or set the inner data preprocessor '
+                f'in place of {MultiViewDataPreprocessor.__name__}.')
