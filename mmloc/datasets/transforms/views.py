@@ -7,9 +7,9 @@ from mmdet.datasets.transforms import MultiBranch as MMDetMultiBranch
 
 from mmloc import photometric
 from mmloc.registry import TRANSFORMS
-from mmloc.resampling import DeferredImage, pixels_of
+from mmloc.resampling import DeferredImage
 
-from .steps import Steps, takes_deferred
+from .steps import Steps, make_pixels, takes_deferred
 
 #: Longest side of an image that is resampled later: the batch is filled up.
 _MAX_SIDE = 2**13
@@ -19,9 +19,21 @@ _MAX_SIDE = 2**13
 class MultiBranch(MMDetMultiBranch):
     """mmdet's ``MultiBranch`` without a copy of all pixels for each branch.
 
-    Transforms must not write into any ``img``, which those of mmdet,
-    mmpretrain and mmloc do not do.
+    Branches share every ``img`` until a transform comes that is not mmloc's:
+    it gets a copy of the sample's, and may write into it. Images within lists
+    and dicts stay shared, so nobody may write into these.
+
+    Args:
+        branch_field (list[str]): Names of the branches.
+        **branch_pipelines: By name, its transforms.
     """
+
+    def __init__(self, branch_field: list[str], **branch_pipelines) -> None:
+        super().__init__(branch_field, **branch_pipelines)
+        self.branch_pipelines = {
+            name: Steps(pipeline.transforms)
+            for name, pipeline in self.branch_pipelines.items()
+        }
 
     def transform(self, results: dict) -> dict | None:
         """Run every branch on a copy of the sample.
@@ -56,16 +68,16 @@ class MultiView(BaseTransform):
     3. The rest of each view's pipeline, ``then``, runs: flips, colours and
        packing, independent of the other views.
 
-    The output is that of mmdet's ``MultiBranch``, but the image is not
-    copied for each view: transforms must not write into ``img``, which those
-    of mmdet, mmpretrain and mmloc do not do.
+    The output is that of mmdet's ``MultiBranch``, but the image is only
+    copied for views with transforms that are not mmloc's, which may write
+    into it.
 
     Where colours are left to the data preprocessor
     (:class:`.DeferPhotometric`), so are crops, resizes and flips: the
     transforms of mmloc only note them, and all views share the decoded
     image, which travels once. Boxes, sizes and random draws are the same,
     and so are the pixels in the end. Any other transform gets a view whose
-    pixels have been made, and so does a second resize, such as that of a
+    pixels and colours have been made, and so does a second resize, such as that of a
     view with a ``source``.
 
     **Required Keys:**
@@ -157,7 +169,7 @@ class MultiView(BaseTransform):
             views = self._make_views(shared)
             if views and not takes_deferred(self.select):
                 for view in views.values():
-                    view['img'] = pixels_of(view['img'])
+                    make_pixels(view, copy=True)
             joint = views and self.select(
                 dict(results, views=views, attempt=attempt))
             if joint:
@@ -208,7 +220,7 @@ def fork(results: dict) -> dict:
 
     Args:
         results (dict): Result dict; what ``img`` names at any depth is
-            shared with the copy, since no transform writes to it.
+            shared with the copy; :class:`.Steps` minds that.
 
     Returns:
         dict: The copy.

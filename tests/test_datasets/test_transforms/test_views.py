@@ -101,21 +101,68 @@ def test_source_is_the_other_view_before_its_flip():
     assert (boxes.tensor == samples['view3'].gt_instances.bboxes.tensor).all()
 
 
-def test_sample_is_neither_copied_nor_changed():
-    class Spy(BaseTransform):
+class Write(BaseTransform):
+    """Write into the image, as mmdet's and mmpretrain's cutouts do."""
 
-        def transform(self, results):
-            assert results['img'] is given['img']
+    def transform(self, results):
+        results['img'][10:30, 10:30] = 77
+        if 'proposals' in results:
             results['proposals'] += 1
-            return results
+        return results
 
-    given, untouched = sample(), sample()
-    views = dict(VIEWS)
-    views['view1'] = dict(transforms=[Spy(), WHOLE], then=THEN)
-    build(views)(given)
+
+@pytest.mark.parametrize('deferred', [False, True])
+@pytest.mark.parametrize('key', ['transforms', 'then'])
+@pytest.mark.parametrize('writer', [
+    Write(), dict(type='RandomApply', transforms=[Write()], prob=1.)])
+def test_a_view_may_be_written_to(deferred, key, writer):
+    # Resizes to the size that the image has leave its very pixels.
+    crop = dict(CROP, crop_ratio_range=(1., 1.))
+    pack = [dict(type='mmloc.PackRegionInputs')]
+    plain = dict(
+        transforms=[dict(type='mmloc.Resize', scale=(100, 80))], then=pack)
+    views = dict(view1=dict(plain, **{key: [writer, *plain[key]]}),
+                 view2=plain, view3=dict(transforms=[crop], then=pack))
+    given, untouched = (DeferPhotometric(deferred)(sample()) for _ in '12')
+    packed = build(views)(given)
     assert given.keys() == untouched.keys()
-    for key in given:
-        np.testing.assert_array_equal(given[key], untouched[key])
+    for name in given:
+        np.testing.assert_array_equal(given[name], untouched[name])
+    written = [(view_pixels(packed, view) == 77).any() for view in views]
+    assert written == [True, False, False]
+
+
+@pytest.mark.parametrize('deferred', [False, True])
+def test_a_branch_may_be_written_to(deferred):
+    pack = dict(type='mmloc.PackRegionInputs', meta_keys=())
+    branch = MultiBranch(['a', 'b'], a=[Write(), pack], b=[pack])
+    packed = branch(DeferPhotometric(deferred)(
+        dict(img=np.zeros((40, 40, 3), np.uint8))))
+    assert [(packed['inputs'][x] == 77).any() for x in 'ab'] == [True, False]
+
+
+@pytest.mark.parametrize('kind', ['MultiView', 'MultiBranch'])
+def test_colours_are_made_before_a_transform_that_reads_them(kind):
+    """And those that come after it are left to the data preprocessor."""
+    colours = [dict(type='mmloc.RandomGrayscale', prob=.5),
+               dict(type='mmloc.Solarize', thr=100, prob=.5)]
+    then = [*colours[:1], Write(), dict(type='mmloc.RandomFlip', prob=.5),
+            *colours, dict(type='mmloc.PackRegionInputs')]
+    transform = MultiBranch(['a', 'b'], a=then, b=then) if (
+        kind == 'MultiBranch') else build(
+            {x: dict(transforms=[CROP], then=then) for x in 'ab'},
+            [dict(views=('a', 'b'))])
+    noise = np.random.RandomState(0).randint(0, 256, (80, 100, 3), np.uint8)
+    for seed in range(8):
+        pixels = []
+        for deferred in (False, True):
+            np.random.seed(seed)
+            results = dict(sample(), img=noise)
+            if kind == 'MultiBranch':
+                results.pop('proposals')
+            packed = transform(DeferPhotometric(deferred)(results))
+            pixels.append([view_pixels(packed, x) for x in 'ab'])
+        np.testing.assert_array_equal(*pixels)
 
 
 class Attempts(BaseTransform):
