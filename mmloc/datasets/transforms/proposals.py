@@ -74,7 +74,8 @@ class LoadProposals(_AddProposals):
 
     - img_name (str): Path relative to the root of the set, as
       :class:`mmloc.datasets.UnlabeledImageDataset` gives it.
-    - img_id (int, optional): Where in the file the image is looked for first.
+    - img_id (int, optional): Where in the file the image is looked for first;
+      ids of other types are not used.
     - img (np.uint8): (H, W, 3).
 
     **Added Keys:**
@@ -114,8 +115,10 @@ class LoadProposals(_AddProposals):
             raise KeyError(
                 "A sample has no 'img_name', by which proposals are looked "
                 'up: read the images by mmloc.UnlabeledImageDataset.')
-        record = self.proposals.get(results['img_name'],
-                                    results.get('img_id'))
+        # Other datasets have ids of any kind.
+        place = results.get('img_id')
+        record = self.proposals.get(
+            results['img_name'], place if isinstance(place, int) else None)
         height, width = results['img'].shape[:2]
         if (record.width, record.height) != (width, height):
             why = ('the EXIF orientation seems to be treated in two ways'

@@ -44,6 +44,13 @@ def test_boxes_are_loaded_by_name(path, picture):
     assert results['proposals'].dtype == np.float32
 
 
+@pytest.mark.parametrize('img_id', [0, 3, -1, 10**12, '000001', 0.0, None])
+def test_ids_are_a_hint_and_no_more(path, picture, img_id):
+    results = LoadProposals(path)(
+        dict(img_name='a/1.png', img_id=img_id, img=picture))
+    np.testing.assert_array_equal(results['proposals'], BOXES)
+
+
 @pytest.mark.parametrize(('name', 'words'), [
     ('1.png', r"'1.png' is not among the 4 images .* like 'a/1.png'"),
     ('3.png', '90 x 120 pixels, but the image has 120 x 90: the EXIF'),
