@@ -175,6 +175,18 @@ def test_views_that_are_still_to_be_cut_out(limit):
         assert samples[0].photometric is not None  # the loader's stay
 
 
+def test_views_of_several_sizes_are_not_left_as_they_are():
+    """Also where somebody has taken the colours out."""
+    data = {key: value['view1'] for key, value in views(True).items()}
+    for sample in data['data_samples']:
+        del sample.photometric
+    assert data['data_samples'][0].resampling
+    data['inputs'][1] = torch.zeros(3, 8, 9, dtype=torch.uint8)
+    del data['data_samples'][1].resampling
+    with pytest.raises(ValueError, match='have the sizes'):
+        preprocessor().data_preprocessor(data)
+
+
 def test_nothing_waits_for_the_device():
     """Tensors without values fail wherever the host asks for one."""
     data = views(True)

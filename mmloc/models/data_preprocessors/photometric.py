@@ -31,7 +31,7 @@ class _WholeBatch(ImgDataPreprocessor):
         plans = _plans_of(data)
         sizes = {size_after(*pair) for pair in zip(images, plans)}
         if len(sizes) > 1:
-            if vectors is None:
+            if vectors is None and not any(plans):
                 return super().forward(data, training)
             raise ValueError(
                 f'The images of a view have the sizes {sorted(sizes)}, '
