@@ -77,8 +77,9 @@ class MultiView(BaseTransform):
     transforms of mmloc only note them, and all views share the decoded
     image, which travels once. Boxes, sizes and random draws are the same,
     and so are the pixels in the end. Any other transform gets a view whose
-    pixels and colours have been made, and so does a second resize, such as that of a
-    view with a ``source``.
+    pixels have been made, with the colours that were drawn before it. Before
+    a second resize, such as that of a view with a ``source``, pixels are made,
+    too.
 
     **Required Keys:**
 
