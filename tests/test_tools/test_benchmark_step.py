@@ -25,6 +25,7 @@ def check(report, dtype):
     assert report['unit'] == 'images/s'
     assert report['gflops_per_image'] > 0
     assert 0 < report['baseline_step']['share_of_peak'] < 1
+    assert 0.01 < report['step']['peak_memory_gb'] < 1
     # The same batch and weights: the losses differ by rounding.
     assert report['step']['first_loss'] == pytest.approx(
         report['baseline_step']['first_loss'],

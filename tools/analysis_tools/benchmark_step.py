@@ -22,12 +22,16 @@ the ends only; on a CPU it is the time that the process was running, which the
 load of other programs changes little. Operations are counted by torch's
 FlopCounterMode in the baseline's step: convolutions and matrix products, not
 BatchNorm, RoIAlign, loss or optimizer. The peak is that of a large matrix
-product in the same run, of the same type of numbers.
+product in the same run, of the same type of numbers. The peak of memory is
+that of weights, buffers and what a step takes besides; on a CPU (of Linux) it
+is read off the resident memory of the process.
 """
 import argparse
 import copy
+import ctypes
 import itertools
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -82,7 +86,7 @@ def parse_args() -> argparse.Namespace:
     add('--steps', type=int, default=3, metavar='N',
         help='steps of a turn (default 3)')
     add('--turns', type=int, default=3, metavar='N',
-        help='timed turns of each (default 3, after one step of each)')
+        help='timed turns of each (default 3, after two steps of each)')
     add('--threads', type=int, default=1, metavar='N',
         help='CPU threads of a step (default 1)')
     add('--device', default='cpu', help="'cpu' (default) or 'cuda'")
@@ -134,22 +138,21 @@ class Step:
         if 'end_momentum' in cfg.model.target:
             cfg.model.target.total_steps = 10000
         self.device = args.device
-        static = self.allocated()
         model = MODELS.build(cfg.model)
         model.init_weights()
         self.model = revert_sync_batchnorm(model).to(args.device).train()
-        self.static = self.allocated() - static
         wrapper = dict(
             optimizer=cfg.optim_wrapper.optimizer, **WRAPPERS[dtype])
         self.optimizer = build_optim_wrapper(self.model, wrapper)
         batch = copy.deepcopy(batch)
         self.batch = self.model.data_preprocessor(batch, True)
-        self.seconds, self.peak_memory, self.loss = [], None, None
+        self.seconds, self.loss = [], None
 
-    def allocated(self) -> int:
-        """Bytes of the device in use."""
-        on_gpu = self.device != 'cpu'
-        return torch.cuda.memory_allocated() if on_gpu else 0
+    @property
+    def static(self) -> int:
+        """Bytes of weights and buffers."""
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        return sum(x.numel() * x.element_size() for x in tensors)
 
     def run(self) -> None:
         """Run a step."""
@@ -166,14 +169,7 @@ class Step:
 
     def time(self, steps: int) -> None:
         """Note the time of a step, the mean of several."""
-        if self.device == 'cpu':
-            self.seconds.append(seconds_of(self.run, steps, self.device))
-            return
-        torch.cuda.reset_peak_memory_stats()
-        before = self.allocated()
         self.seconds.append(seconds_of(self.run, steps, self.device))
-        self.peak_memory = (
-            torch.cuda.max_memory_allocated() - before + self.static)
 
     def report(self, size: int, flops: int, peak: float) -> dict:
         """Rates of the median turn."""
@@ -181,17 +177,37 @@ class Step:
         return dict(
             images_per_s=round(size / seconds, 3),
             ms=round(seconds * 1e3, 2),
-            peak_memory_gb=self.peak_memory and round(
-                self.peak_memory / 1e9, 2),
+            peak_memory_gb=round(self.peak_memory / 1e9, 2),
             tflops_per_s=round(flops / seconds / 1e12, 3),
             share_of_peak=round(flops / seconds / peak, 3),
             first_loss=self.first_loss)
 
     def warm_up(self) -> int:
-        """Run the first step, and count its operations."""
+        """Run a step to count its operations, and one for its memory."""
         flops = self.count()
         self.first_loss = self.loss.item()
+        before = restart_peak(self.device)
+        self.run()
+        self.peak_memory = peak_memory(self.device) - before + self.static
         return flops
+
+
+def restart_peak(device: str) -> int:
+    """Begin the peak of memory anew; the bytes in use."""
+    if device != 'cpu':
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    ctypes.CDLL(None).malloc_trim(0)  # or memory that is kept hides a peak
+    Path('/proc/self/clear_refs').write_text('5')
+    return peak_memory(device)
+
+
+def peak_memory(device: str) -> int:
+    """The most bytes in use since :func:`restart_peak`."""
+    if device != 'cpu':
+        return torch.cuda.max_memory_allocated()
+    status = Path('/proc/self/status').read_text()
+    return int(re.search(r'VmHWM:\s*(\d+) kB', status)[1]) * 1024
 
 
 def seconds_of(run: Callable, times: int, device: str) -> float:
