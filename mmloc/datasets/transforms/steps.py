@@ -1,7 +1,7 @@
 # Copyright (c) mmloc contributors. All rights reserved.
+import copy
 from collections.abc import Sequence
 
-import numpy as np
 from mmcv.transforms import BaseTransform, Compose, RandomApply
 
 from mmloc import photometric
@@ -63,19 +63,20 @@ class Steps(Compose):
         return results
 
 
-def make_pixels(results: dict, copy: bool) -> None:
+def make_pixels(results: dict, shared: bool) -> None:
     """Carry out what was only noted of an image.
 
     Args:
         results (dict): Result dict with ``img``, whose pixels become real.
-        copy (bool): Whether it gets pixels of its own.
+        shared (bool): Whether others have the same pixels, so that it gets
+            a copy, of arrays and whatever else an image may be.
 
     Raises:
         ValueError: The order of the pipeline does not allow to put these
             colours off.
     """
     img = pixels_of(results['img'])
-    results['img'] = img = np.array(img) if copy else img
+    results['img'] = img = copy.deepcopy(img) if shared else img
     vector = results.get(photometric.KEY)
     if vector is not None and vector[0]:
         vector, = photometric.stack([vector], img.shape[:2],

@@ -170,7 +170,7 @@ class MultiView(BaseTransform):
             views = self._make_views(shared)
             if views and not takes_deferred(self.select):
                 for view in views.values():
-                    make_pixels(view, copy=True)
+                    make_pixels(view, shared=True)
             joint = views and self.select(
                 dict(results, views=views, attempt=attempt))
             if joint:

@@ -7,6 +7,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import RandomFlip, Resize
 from mmdet.structures.bbox import HorizontalBoxes
+from PIL import Image
 
 from mmloc.datasets.transforms import (
     DeferPhotometric,
@@ -130,6 +131,17 @@ def test_a_view_may_be_written_to(deferred, key, writer):
         np.testing.assert_array_equal(given[name], untouched[name])
     written = [(view_pixels(packed, view) == 77).any() for view in views]
     assert written == [True, False, False]
+
+
+def test_images_of_other_kinds_stay_what_they_are():
+    seen = []
+    branch = MultiBranch(['a'], a=[
+        lambda results: seen.append(results['img']) or dict(inputs=0)])
+    for img in (Image.new('RGB', (4, 3), (1, 2, 3)), torch.ones(3, 4)):
+        branch(dict(img=img))
+        assert type(seen[-1]) is type(img)
+        assert seen[-1] is not img
+        np.testing.assert_array_equal(np.asarray(seen[-1]), np.asarray(img))
 
 
 @pytest.mark.parametrize('deferred', [False, True])
