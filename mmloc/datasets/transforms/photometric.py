@@ -27,6 +27,11 @@ class DeferPhotometric(BaseTransform):
     cutout, after crops and resizes; flips may come anywhere before the
     cutout. :class:`MultiView` then leaves crops, resizes and flips as well.
 
+    Views belong into :class:`MultiView` or mmloc's :class:`MultiBranch`: these
+    carry out what was drawn before a transform that is not mmloc's, and
+    refuse views whose packing loses it. mmdet's ``MultiBranch`` and a plain
+    pipeline do neither.
+
     **Added Keys:**
 
     - photometric (np.float32): See :func:`mmloc.photometric.unchanged`.
