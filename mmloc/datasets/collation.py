@@ -9,7 +9,8 @@ from mmloc.utils.flat_batch import FlatBatch
 
 
 @FUNCTIONS.register_module()
-def flat_collate(samples: Sequence[Any]) -> FlatBatch:
+def flat_collate(samples: Sequence[Any],
+                 _scope_: str | None = None) -> FlatBatch:
     """mmengine's ``pseudo_collate``, with all tensors in one buffer.
 
     Data preprocessors of mmengine and mmdet take the batch as the mapping that
@@ -18,6 +19,9 @@ def flat_collate(samples: Sequence[Any]) -> FlatBatch:
 
     Args:
         samples (Sequence[dict]): Of a dataset, with tensors on the CPU.
+        _scope_ (str, optional): Not used. MMEngine writes it into each dict
+            with a type that a config of another project inherits, and hands
+            the rest of this one to the function. Defaults to None.
 
     Returns:
         FlatBatch: Reads as what ``pseudo_collate`` returns.

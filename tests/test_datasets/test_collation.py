@@ -184,6 +184,21 @@ def test_takes_one_file_of_a_worker(images):
     assert counts['pseudo_collate'] > 4 * 8
 
 
+def test_is_found_by_configs_of_other_projects(tmp_path):
+    config = tmp_path / 'theirs.py'
+    config.write_text(
+        "_base_ = 'mmloc::insloc/insloc_r18_fpn_toy.py'\n"
+        "default_scope = 'mmdet'\n")
+    cfg = Config.fromfile(config).train_dataloader
+    assert '_scope_' in cfg.collate_fn
+    samples = [dict(inputs=torch.ones(2))]
+    loader = Runner.build_dataloader(
+        dict(cfg, dataset=samples, batch_size=1, num_workers=0,
+             persistent_workers=False,
+             sampler=dict(type='DefaultSampler', shuffle=False)))
+    assert next(iter(loader))['inputs'][0].tolist() == [1, 1]
+
+
 def test_samples_that_are_no_dicts_are_refused():
     with pytest.raises(TypeError, match='of type list, expected a dict'):
         flat_collate([(torch.ones(2), 1)] * 3)
