@@ -4,7 +4,6 @@ import io
 import os
 import random
 import tarfile
-from contextlib import suppress
 
 import pytest
 
@@ -12,6 +11,7 @@ from mmloc.datasets import tar_index
 from mmloc.datasets.archive_index import UnusualArchiveError
 from mmloc.datasets.tar_headers import read_headers
 from mmloc.datasets.tar_index import TarIndex
+from tests.reader_pairs import compare_readers
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 LONG = ['x' * 90 + '/' + 'y' * 60, 'l' * 100, 'é' * 50, 'z' * 300]
@@ -251,31 +251,12 @@ def test_damaged_tars(tmp_path, monkeypatch, format):
             _add(file, 'to/' * 20 + name, 0, tarfile.LNKTYPE, name)
     whole = path.read_bytes().rstrip(b'\0') + bytes(1024)
     whole += bytes(-len(whole) % 512)
-    own, results, own_results = read_headers, [], 0
-    for _ in range(300):
-        path.write_bytes(_damaged(whole, rng))
-        found = []
-        for reader in (own, _never):
-            monkeypatch.setattr(tar_index, 'read_headers', reader)
-            found.append(_index_or_error(path))
-        assert found[0] == found[1]
-        results.append(type(found[0]))
-        with suppress(UnusualArchiveError):
-            own_results += bool(_read(path))
+    damaged = (_damaged(whole, rng) for _ in range(300))
+    results, own_results = compare_readers(
+        monkeypatch, tar_index, 'read_headers', path, damaged, _index, _read)
     assert results.count(dict) > 50
     assert results.count(str) > 50
     assert own_results > 30
-
-
-def _index_or_error(path):
-    try:
-        return _index(path)
-    except ValueError as error:
-        return str(error)
-
-
-def _never(pread, length):
-    raise UnusualArchiveError
 
 
 def test_a_tar_that_is_cut_off_while_it_is_read(tmp_path):

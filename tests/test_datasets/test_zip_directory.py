@@ -3,7 +3,6 @@
 import random
 import struct
 import zipfile
-from contextlib import suppress
 
 import pytest
 
@@ -11,6 +10,7 @@ from mmloc.datasets import zip_index
 from mmloc.datasets.archive_index import UnusualArchiveError
 from mmloc.datasets.zip_directory import read_directory
 from mmloc.datasets.zip_index import ZipIndex
+from tests.reader_pairs import compare_readers
 
 NAMES = ['a.png', 'n/', 'n/b.png', 'é.png', '日本/c.png', './d', 'x' * 999]
 #: As Info-ZIP writes it: times, and the user.
@@ -169,31 +169,12 @@ def test_damaged_zips(tmp_path, monkeypatch, change):
     rng = random.Random(0)
     path = tmp_path / 'a.zip'
     whole = change(_pack(path, ['a.png', 'é.png', 'n/'], b'comment'))
-    own, results, own_results = read_directory, [], 0
-    for _ in range(500):
-        path.write_bytes(_damaged(whole, rng))
-        found = []
-        for reader in (own, _never):
-            monkeypatch.setattr(zip_index, 'read_directory', reader)
-            found.append(_index_or_error(path))
-        assert found[0] == found[1]
-        results.append(type(found[0]))
-        with suppress(UnusualArchiveError):
-            own_results += bool(_read(path))
+    damaged = (_damaged(whole, rng) for _ in range(500))
+    results, own_results = compare_readers(
+        monkeypatch, zip_index, 'read_directory', path, damaged, _index, _read)
     assert results.count(dict) > 50
     assert results.count(str) > 50
     assert own_results > 50
-
-
-def _index_or_error(path):
-    try:
-        return _index(path)
-    except ValueError as error:
-        return str(error)
-
-
-def _never(pread, length):
-    raise UnusualArchiveError
 
 
 def test_a_zip_that_is_cut_off_while_it_is_read(tmp_path):
