@@ -120,9 +120,8 @@ def augment(images: Sequence[Tensor], plans: Sequence[tuple | None],
         Tensor: (N, 3, H, W), whole numbers from 0 to 255; uint8 where bytes
         were given on the CPU, otherwise float32.
     """
-    if vectors is None and not any(plans):
-        return images if isinstance(images, Tensor) else torch.stack(images)
-    if all(image.is_cpu and image.dtype == torch.uint8 for image in images):
+    if (vectors is not None or any(plans)) and all(
+            image.is_cpu and image.dtype == torch.uint8 for image in images):
         return _by_image(images, plans, vectors)
     images = _made(images, plans)
     if vectors is None:
